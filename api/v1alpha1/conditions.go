@@ -1,0 +1,77 @@
+package v1alpha1
+
+// The condition types, which follow kstatus: Ready says whether the object is as declared, Reconciling is there only
+// while work is due, Stalled only where nothing but a change by a person helps.
+const (
+	ConditionReady       = "Ready"
+	ConditionReconciling = "Reconciling"
+	ConditionStalled     = "Stalled"
+)
+
+// Reasons of a TrainingRun's conditions.
+const (
+	// ReasonSynced: the tags on the run are what is declared.
+	ReasonSynced = "Synced"
+	// ReasonApplying: a change is written down and on its way to the tracker.
+	ReasonApplying = "Applying"
+	// ReasonObserving: the run has not been looked at yet.
+	ReasonObserving = "Observing"
+	// ReasonRunNotFound: there is no such run yet; its tags land when it appears.
+	ReasonRunNotFound = "RunNotFound"
+	// ReasonRunDeleted: the run was there and is gone.
+	ReasonRunDeleted = "RunDeleted"
+	// ReasonProjectNotReady: the TrackingProject is missing or its tracker can't be used.
+	ReasonProjectNotReady = "ProjectNotReady"
+	// ReasonInvalidTags: the tracker does not take some of the declared tags.
+	ReasonInvalidTags = "InvalidTags"
+	// ReasonValueConflict: the run has another value for a key, and the policy does not allow to replace it.
+	ReasonValueConflict = "ValueConflict"
+	// ReasonNotAllowed: the project's or the operator's ceiling holds back declared tags.
+	ReasonNotAllowed = "NotAllowed"
+	// ReasonContested: somebody else takes a declared tag off again and again.
+	ReasonContested = "Contested"
+	// ReasonUnknownSource: a source of declarations can't be read, so nothing it declared is taken off.
+	ReasonUnknownSource = "UnknownSource"
+	// ReasonDuplicateRun: another TrainingRun of the namespace stands for the same run.
+	ReasonDuplicateRun = "DuplicateRun"
+	// ReasonAmbiguousRun: several runs have this name.
+	ReasonAmbiguousRun = "AmbiguousRun"
+	// ReasonSuspended: the project is suspended; nothing is sent to the tracker.
+	ReasonSuspended = "Suspended"
+)
+
+// Reasons of a TrackingProject's conditions; a TrainingRun repeats them only while it has work due.
+const (
+	// ReasonLooking: the tracker answers and is looked at as often as asked.
+	ReasonLooking = "Looking"
+	// ReasonAccessDenied: the credential is wrong, the project is hidden or gone, or a login page is in the way.
+	ReasonAccessDenied = "AccessDenied"
+	// ReasonAddressRefused: the operator is not allowed to connect to the tracker's address.
+	ReasonAddressRefused = "AddressRefused"
+	// ReasonRateLimited: the tracker asked us to wait.
+	ReasonRateLimited = "RateLimited"
+	// ReasonTrackerUnavailable: the tracker does not answer as it should.
+	ReasonTrackerUnavailable = "TrackerUnavailable"
+	// ReasonTrackerUnsupported: the tracker's server can't do what runtag needs.
+	ReasonTrackerUnsupported = "TrackerUnsupported"
+	// ReasonPollingSlow: looks take longer than the interval, which is stretched.
+	ReasonPollingSlow = "PollingSlow"
+	// ReasonRunsMissing: many runs vanished at once, or some after a change of address or credential; none is called deleted.
+	ReasonRunsMissing = "RunsMissing"
+	// ReasonSecretNotReady: the Secret is missing, lacks its key or is bound to another host.
+	ReasonSecretNotReady = "SecretNotReady"
+)
+
+// Annotations that people set.
+const (
+	// AnnotationLookAt asks for a look at the tracker now, whenever its value changes.
+	AnnotationLookAt = "tracking.runtag.dev/look-at"
+	// AnnotationAcceptMissing, set to a TrackingProject's generation, confirms that runs that are missing are really gone.
+	AnnotationAcceptMissing = "tracking.runtag.dev/accept-missing"
+)
+
+// Finalizer keeps a TrainingRun with deletionPolicy RemoveTags until its tags are off the run.
+const Finalizer = "tracking.runtag.dev/remove-tags"
+
+// SecretKeyHost is the optional key of a Secret that binds its credential to one tracker host.
+const SecretKeyHost = "host"

@@ -1,0 +1,348 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TagPolicy limits what may be done to a run's tags.
+// +kubebuilder:validation:Enum=Observe;Add;Merge;Exclusive
+type TagPolicy string
+
+// The policies, from the weakest to the strongest.
+const (
+	// TagPolicyObserve changes nothing; what would change is in status.pending.
+	TagPolicyObserve TagPolicy = "Observe"
+	// TagPolicyAdd adds declared tags and takes none off.
+	TagPolicyAdd TagPolicy = "Add"
+	// TagPolicyMerge also takes off what was declared once and is no more, and excluded tags.
+	TagPolicyMerge TagPolicy = "Merge"
+	// TagPolicyExclusive also takes off every tag that is not declared.
+	TagPolicyExclusive TagPolicy = "Exclusive"
+)
+
+// DeletionPolicy says what happens to the tags when a TrainingRun is deleted.
+// +kubebuilder:validation:Enum=Retain;RemoveTags
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	// DeletionPolicyRetain leaves the tags on the run.
+	DeletionPolicyRetain DeletionPolicy = "Retain"
+	// DeletionPolicyRemoveTags takes off what the TrainingRun declared, and only that.
+	DeletionPolicyRemoveTags DeletionPolicy = "RemoveTags"
+)
+
+// ProjectReference names a TrackingProject of the same namespace.
+type ProjectReference struct {
+	// Name of the TrackingProject.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// TrainingRunSpec says which run it is and which tags it should have.
+// +kubebuilder:validation:XValidation:rule="has(self.runID) != has(self.runName)",message="set exactly one of runID (the tracker's own id) and runName (the display name)"
+// +kubebuilder:validation:XValidation:rule="has(self.runID) == has(oldSelf.runID) && (!has(self.runID) || self.runID == oldSelf.runID)",message="runID can't be changed: make another TrainingRun for another run"
+// +kubebuilder:validation:XValidation:rule="has(self.runName) == has(oldSelf.runName) && (!has(self.runName) || self.runName == oldSelf.runName)",message="runName can't be changed: make another TrainingRun for another run"
+type TrainingRunSpec struct {
+	// projectRef names the TrackingProject, in the same namespace, that the run belongs to. It can't be changed.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self.name == oldSelf.name",message="projectRef can't be changed: make another TrainingRun for a run of another project"
+	ProjectRef ProjectReference `json:"projectRef"`
+
+	// runID is the tracker's own id of the run, as in the last part of its page's URL. It can't be changed. Set exactly one of runID and runName.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	RunID string `json:"runID,omitempty"`
+
+	// runName is the display name of the run, for runs whose id the tracker chooses. Once a run of that name is found,
+	// its id is kept in status.run.id until that run is deleted. It can't be changed. Set exactly one of runID and runName.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=250
+	RunName string `json:"runName,omitempty"`
+
+	// tags that the run should have. On MLflow "k=v" is the key k with the value v. A tag that is taken out of here is
+	// taken off the run, whoever put it there first. Several server-side appliers may each own their items.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=250
+	// +kubebuilder:validation:items:XValidation:rule="self == self.trim()",message="a tag can't begin or end with a blank: remove it"
+	Tags []string `json:"tags,omitempty"`
+
+	// excludeTags are kept off the run, whoever puts them there. A tag that is in tags as well is excluded. On MLflow
+	// "k" covers every value of the key k.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=250
+	ExcludeTags []string `json:"excludeTags,omitempty"`
+
+	// tagPolicy limits what may be done to the run's tags: Observe changes nothing, Add only adds, Merge also takes off
+	// what was declared once and what is excluded, Exclusive takes off everything that is not declared. The project's
+	// maxTagPolicy is the ceiling.
+	// +optional
+	// +kubebuilder:default=Merge
+	TagPolicy TagPolicy `json:"tagPolicy,omitempty"`
+
+	// deletionPolicy says what happens to the tags when this object is deleted: Retain leaves them on the run,
+	// RemoveTags takes off what this object declared, and only that.
+	// +optional
+	// +kubebuilder:default=Retain
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// TagSource says who declared a tag.
+// +kubebuilder:validation:Enum=Spec;Run
+type TagSource string
+
+// The sources of a tag.
+const (
+	// TagSourceSpec: spec.tags declares it.
+	TagSourceSpec TagSource = "Spec"
+	// TagSourceRun: it is on the run and nobody declared it here; the SDK, the tracker's page or its API put it there.
+	TagSourceRun TagSource = "Run"
+)
+
+// TagStatus is one tag, declared or on the run.
+type TagStatus struct {
+	// name of the tag; on MLflow "key=value" for a key with a value. Longer ones are cut.
+	// +required
+	// +kubebuilder:validation:MaxLength=250
+	Name string `json:"name"`
+	// source says who declared the tag: Spec, or Run for one that is on the run and declared by nobody here.
+	// +required
+	Source TagSource `json:"source"`
+	// since is when the tag was first seen with this source.
+	// +required
+	Since metav1.Time `json:"since"`
+	// present is false while the tag is declared and not on the run.
+	// +required
+	Present bool `json:"present"`
+}
+
+// AppliedTag is a tag that is taken off when nobody declares it any more.
+type AppliedTag struct {
+	// name of the tag as declared.
+	// +required
+	// +kubebuilder:validation:MaxLength=250
+	Name string `json:"name"`
+	// replaced is the value (MLflow) that a write of runtag replaced, and that comes back when the tag is undeclared.
+	// +optional
+	// +kubebuilder:validation:MaxLength=8000
+	Replaced *string `json:"replaced,omitempty"`
+}
+
+// RemovedTag is a tag that was taken off lately. It is kept until 10 minutes after the removal or the run's end,
+// whichever is later, since a running SDK sends its whole list again.
+type RemovedTag struct {
+	// name of the tag.
+	// +required
+	// +kubebuilder:validation:MaxLength=250
+	Name string `json:"name"`
+	// at is when it was taken off.
+	// +required
+	At metav1.Time `json:"at"`
+	// back counts how often it came back; after the third time it is left alone.
+	// +optional
+	Back int32 `json:"back,omitempty"`
+	// gone says that it was seen gone since the last removal.
+	// +optional
+	Gone bool `json:"gone,omitempty"`
+}
+
+// PendingTags is what a policy keeps runtag from doing.
+type PendingTags struct {
+	// add are declared tags that are not on the run.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=512
+	// +kubebuilder:validation:items:MaxLength=250
+	Add []string `json:"add,omitempty"`
+	// remove are tags on the run that would be taken off.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=512
+	// +kubebuilder:validation:items:MaxLength=250
+	Remove []string `json:"remove,omitempty"`
+}
+
+// TagChangeKind says what happened to a tag.
+// +kubebuilder:validation:Enum=Added;Removed;Changed
+type TagChangeKind string
+
+// The kinds of changes.
+const (
+	TagAdded   TagChangeKind = "Added"
+	TagRemoved TagChangeKind = "Removed"
+	TagChanged TagChangeKind = "Changed"
+)
+
+// TagHistory is one change on the tracker, ours or seen.
+type TagHistory struct {
+	// time of the change, or of the look that saw it.
+	// +required
+	Time metav1.Time `json:"time"`
+	// tag that changed.
+	// +required
+	// +kubebuilder:validation:MaxLength=250
+	Tag string `json:"tag"`
+	// change says what happened: Added, Removed, or Changed for a value of MLflow.
+	// +required
+	Change TagChangeKind `json:"change"`
+	// source is Spec for a change that runtag made, Run for one that it saw.
+	// +required
+	Source TagSource `json:"source"`
+	// by names the field manager that declared the tag, where it is known.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	By string `json:"by,omitempty"`
+}
+
+// RunStatus is the run as the tracker shows it.
+type RunStatus struct {
+	// id of the run on the tracker.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	ID string `json:"id,omitempty"`
+	// uid is the tracker's global id and the creation time. A run that was deleted and made again under its id has another.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	UID string `json:"uid,omitempty"`
+	// displayName of the run.
+	// +optional
+	// +kubebuilder:validation:MaxLength=250
+	DisplayName string `json:"displayName,omitempty"`
+	// state of the run: pending, running and preempting are active; finished, failed, crashed, killed and preempted have ended.
+	// +optional
+	// +kubebuilder:validation:Enum=pending;running;preempting;finished;failed;crashed;killed;preempted;unknown
+	State string `json:"state,omitempty"`
+	// url of the run's page.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	URL string `json:"url,omitempty"`
+	// createdAt is when the run was made.
+	// +optional
+	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
+	// finishedAt is when the run ended; on W&B the last heartbeat before an ended state was seen.
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+	// host that the run said it runs on.
+	// +optional
+	// +kubebuilder:validation:MaxLength=250
+	Host string `json:"host,omitempty"`
+	// user who owns the run.
+	// +optional
+	// +kubebuilder:validation:MaxLength=250
+	User string `json:"user,omitempty"`
+	// group of the run.
+	// +optional
+	// +kubebuilder:validation:MaxLength=250
+	Group string `json:"group,omitempty"`
+	// jobType of the run.
+	// +optional
+	// +kubebuilder:validation:MaxLength=250
+	JobType string `json:"jobType,omitempty"`
+	// attempts counts how often the run was started: once, and once more for each time it was resumed.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// stale says that the tracker calls the run active and nothing has been heard of it for 7 days after its start
+	// (MLflow does not notice when a process dies). It is looked at like an ended one until something on it changes.
+	// +optional
+	Stale bool `json:"stale,omitempty"`
+}
+
+// TrainingRunStatus is what was seen and done.
+type TrainingRunStatus struct {
+	// observedGeneration is the generation of the spec that this status answers.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// observedDeclarations is a hash of the spec and of runtag's annotations that this status answers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	ObservedDeclarations string `json:"observedDeclarations,omitempty"`
+	// conditions: Ready, and while they hold Reconciling and Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// tags that are declared or on the run, and why; at most 256.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=256
+	Tags []TagStatus `json:"tags,omitempty"`
+	// tagNames are the tags on the run in one line, at most 120 characters.
+	// +optional
+	// +kubebuilder:validation:MaxLength=120
+	TagNames string `json:"tagNames,omitempty"`
+	// tagCount is the number of all tags on the run.
+	// +optional
+	TagCount int32 `json:"tagCount,omitempty"`
+	// appliedTags are taken off when nobody declares them any more. They belong to the run with status.run.uid.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=512
+	AppliedTags []AppliedTag `json:"appliedTags,omitempty"`
+	// removedTags were taken off lately.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=512
+	RemovedTags []RemovedTag `json:"removedTags,omitempty"`
+	// pending is what the policy or the project's ceiling keeps runtag from doing.
+	// +optional
+	Pending *PendingTags `json:"pending,omitempty"`
+	// history are the last 10 changes of the run's tags, ours and those that were seen; the newest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	History []TagHistory `json:"history,omitempty"`
+	// run as the tracker shows it.
+	// +optional
+	Run *RunStatus `json:"run,omitempty"`
+}
+
+// TrainingRun mirrors one run of a tracker: its tags are what spec says, and status says what is on the run and why.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=trun,categories=runtag
+// +kubebuilder:selectablefield:JSONPath=".spec.runID"
+// +kubebuilder:selectablefield:JSONPath=".spec.projectRef.name"
+// +kubebuilder:selectablefield:JSONPath=".status.run.state"
+// +kubebuilder:printcolumn:name="Project",type=string,JSONPath=".spec.projectRef.name"
+// +kubebuilder:printcolumn:name="Run",type=string,JSONPath=".status.run.id"
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=".status.run.state"
+// +kubebuilder:printcolumn:name="Tags",type=string,JSONPath=".status.tagNames"
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=".status.conditions[?(@.type==\"Ready\")].status"
+// +kubebuilder:printcolumn:name="Policy",type=string,priority=1,JSONPath=".spec.tagPolicy"
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=".status.conditions[?(@.type==\"Ready\")].reason"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=".metadata.creationTimestamp"
+type TrainingRun struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata of the object.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says which run it is and which tags it should have.
+	// +required
+	Spec TrainingRunSpec `json:"spec"`
+	// status is what was seen and done.
+	// +optional
+	Status TrainingRunStatus `json:"status,omitempty"`
+}
+
+// TrainingRunList is a list of TrainingRuns.
+// +kubebuilder:object:root=true
+type TrainingRunList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []TrainingRun `json:"items"`
+}
