@@ -1,0 +1,77 @@
+package transport
+
+import (
+	"crypto/sha256"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+// idleAfter is how long a limiter is kept that nobody used.
+const idleAfter = time.Hour
+
+// Limiters holds one Limiter for each host and credential, shared by all projects that use both. It is safe for
+// concurrent use.
+type Limiters struct {
+	clock     clock.Clock
+	perSecond float64
+	burst     int
+
+	mu  sync.Mutex
+	all map[limiterKey]*Limiter
+}
+
+// limiterKey holds a hash, so that the secret itself stays where it is used.
+type limiterKey struct {
+	host       string
+	credential [sha256.Size]byte
+}
+
+// NewLimiters makes an empty set with the default rate.
+func NewLimiters(c clock.Clock) *Limiters {
+	return &Limiters{clock: c, perSecond: DefaultPerSecond, burst: DefaultBurst, all: map[limiterKey]*Limiter{}}
+}
+
+// WithRate changes the rate of limiters made from now on. Call it before the set is shared.
+func (s *Limiters) WithRate(perSecond float64, burst int) *Limiters {
+	s.perSecond, s.burst = perSecond, burst
+	return s
+}
+
+// Fingerprint gives the key under which a credential's limiter is found.
+func Fingerprint(credential string) [sha256.Size]byte { return sha256.Sum256([]byte(credential)) }
+
+// For gives the limiter of a host (with its port) and of a credential's Fingerprint. Limiters that nobody used for an
+// hour are forgotten, but not while they pause.
+func (s *Limiters) For(host string, credentialFingerprint [sha256.Size]byte) *Limiter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	for key, l := range s.all {
+		if l.idle(now) {
+			delete(s.all, key)
+		}
+	}
+	key := limiterKey{host: strings.ToLower(host), credential: credentialFingerprint}
+	l := s.all[key]
+	if l == nil {
+		l = NewLimiter(s.clock, s.perSecond, s.burst)
+		s.all[key] = l
+	}
+	l.touch(now)
+	return l
+}
+
+func (l *Limiter) idle(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.waiters) == 0 && now.Sub(l.usedAt) > idleAfter && !now.Before(l.pausedUntil)
+}
+
+func (l *Limiter) touch(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.usedAt = now
+}
