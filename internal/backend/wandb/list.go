@@ -1,0 +1,189 @@
+package wandb
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/runtag/runtag/internal/backend"
+)
+
+// listDocument asks for what backend.Run holds and no more; %s is where host is.
+const listDocument = `query RuntagRuns($entity:String!,$project:String!,$filters:JSONString,$order:String,$first:Int,$after:String){
+  viewer{id}
+  project(name:$project,entityName:$entity){
+    runs(filters:$filters,order:$order,first:$first,after:$after){
+      edges{node{id name displayName state tags createdAt heartbeatAt%s user{username} group jobType}}
+      pageInfo{endCursor hasNextPage}
+    }
+  }
+}`
+
+// question is one list: its filter, and what the filter promises, which is checked on our side as well.
+type question struct {
+	op      string
+	filters string
+	// asked is the number of ids or names; 0 for other lists.
+	asked   int
+	matches func(backend.Run) bool
+}
+
+// List gives one page of the runs that match.
+func (c *Client) List(ctx context.Context, query backend.Query, cursor string) (backend.Page, error) {
+	q, err := c.question(query)
+	if err != nil {
+		return backend.Page{}, err
+	}
+	runs, page, err := c.page(ctx, q, cursor)
+	if err != nil {
+		return backend.Page{}, err
+	}
+	for _, run := range runs {
+		page.Runs = append(page.Runs, run.Run)
+	}
+	return page, nil
+}
+
+// question writes the filter of a query. It is JSON made by the encoder, so that no id or name can say more than itself.
+func (c *Client) question(query backend.Query) (question, error) {
+	q := question{op: "list runs of " + c.place(), matches: func(backend.Run) bool { return true }}
+	var filter map[string]any
+	switch {
+	case len(query.IDs) > 0:
+		wanted := setOf(query.IDs)
+		q.op, q.asked = "read runs of "+c.place(), len(query.IDs)
+		q.matches = func(r backend.Run) bool { _, ok := wanted[r.ID]; return ok }
+		filter = map[string]any{"name": map[string]any{"$in": query.IDs}}
+	case len(query.Names) > 0:
+		wanted := setOf(query.Names)
+		q.op, q.asked = "read runs of "+c.place()+" by name", len(query.Names)
+		q.matches = func(r backend.Run) bool { _, ok := wanted[r.Name]; return ok }
+		filter = map[string]any{"displayName": map[string]any{"$in": query.Names}}
+	case !query.Since.IsZero():
+		filter = changedSince(query.Since)
+	case query.All:
+		filter = map[string]any{}
+	default:
+		return q, &backend.Error{Kind: backend.Unsupported, Op: q.op, Message: "the query names no ids, no names, no time and not all runs"}
+	}
+	encoded, err := json.Marshal(filter)
+	if err != nil {
+		return q, &backend.Error{Kind: backend.Unsupported, Op: q.op, Message: "the filter could not be encoded", Err: err}
+	}
+	q.filters = string(encoded)
+	return q, nil
+}
+
+// changedSince filters what is active, or was active or created after t. The time is cut to the second before it, and
+// ends in Z: without the Z, servers silently match nothing.
+func changedSince(t time.Time) map[string]any {
+	after := map[string]any{"$gt": t.UTC().Format(time.RFC3339)}
+	active := []backend.State{backend.StateRunning, backend.StatePending, backend.StatePreempting}
+	return map[string]any{"$or": []any{
+		map[string]any{"state": map[string]any{"$in": active}},
+		map[string]any{"heartbeatAt": after},
+		map[string]any{"createdAt": after},
+	}}
+}
+
+// errAskedTooMany: ask again, for as many as Limits now says.
+var errAskedTooMany = errors.New("the server takes fewer ids at once")
+
+// page asks for one page, with smaller pages and without host where the server insists. Each try asks for less than
+// the one before it, so it ends.
+func (c *Client) page(ctx context.Context, q question, cursor string) ([]seen, backend.Page, error) {
+	for {
+		limits := c.learned.current()
+		askHost := c.learned.askHost()
+		answer, err := c.call(ctx, q.op, "list runs", listQuery(askHost), c.listVariables(q, cursor, limits.Page))
+		switch {
+		case err != nil:
+			return nil, backend.Page{}, err
+		case askHost && refusesHost(answer):
+			c.learned.forgetHost()
+		case tooLarge(answer) && q.asked > 1 && c.learned.readRefused(q.asked):
+			return nil, backend.Page{}, &backend.Error{Kind: backend.Unavailable, Op: q.op, Err: errAskedTooMany, Message: fmt.Sprintf(
+				"%s does not take a question about %d runs; the next one is about fewer", c.server, q.asked)}
+		case tooLarge(answer) && q.asked == 0 && c.learned.pageRefused(limits.Page):
+		default:
+			return c.decodePage(q, cursor, answer)
+		}
+	}
+}
+
+func listQuery(askHost bool) string {
+	if askHost {
+		return fmt.Sprintf(listDocument, " host")
+	}
+	return fmt.Sprintf(listDocument, "")
+}
+
+func (c *Client) listVariables(q question, cursor string, page int) map[string]any {
+	variables := c.names()
+	variables["filters"] = q.filters
+	variables["order"] = "+created_at"
+	variables["first"] = page
+	if cursor != "" {
+		variables["after"] = cursor
+	}
+	return variables
+}
+
+// refusesHost says that the server does not know Run.host.
+func refusesHost(answer reply) bool {
+	for _, e := range answer.errors {
+		m := strings.ToLower(e.Message)
+		if strings.Contains(m, "cannot query field") && strings.Contains(m, "host") {
+			return true
+		}
+	}
+	return false
+}
+
+type connection struct {
+	Runs *struct {
+		Edges []struct {
+			Node *node `json:"node"`
+		} `json:"edges"`
+		PageInfo *struct {
+			EndCursor   string `json:"endCursor"`
+			HasNextPage *bool  `json:"hasNextPage"`
+		} `json:"pageInfo"`
+	} `json:"runs"`
+}
+
+// decodePage reads a page. Whether another one follows is told by pageInfo alone: a page of runs that the key may not
+// see is empty and not the last.
+func (c *Client) decodePage(q question, cursor string, answer reply) ([]seen, backend.Page, error) {
+	var project connection
+	if err := c.readProject(q.op, answer, &project); err != nil {
+		return nil, backend.Page{}, err
+	}
+	if project.Runs == nil || project.Runs.PageInfo == nil || project.Runs.PageInfo.HasNextPage == nil {
+		return nil, backend.Page{}, c.malformed(q.op, "the list of runs has no pageInfo")
+	}
+	page := backend.Page{ServerTime: answer.serverTime}
+	if *project.Runs.PageInfo.HasNextPage {
+		page.Next = project.Runs.PageInfo.EndCursor
+		if page.Next == "" || page.Next == cursor {
+			return nil, backend.Page{}, c.malformed(q.op, "the list of runs goes on without saying where")
+		}
+	}
+	runs := make([]seen, 0, len(project.Runs.Edges))
+	for _, edge := range project.Runs.Edges {
+		if edge.Node == nil {
+			return nil, backend.Page{}, c.malformed(q.op, "the list of runs has a run that is null")
+		}
+		run, err := c.decodeRun(*edge.Node)
+		if err != nil {
+			return nil, backend.Page{}, c.malformed(q.op, c.clean(err.Error()))
+		}
+		if q.matches(run.Run) {
+			runs = append(runs, run)
+		}
+	}
+	return runs, page, nil
+}
