@@ -1,0 +1,154 @@
+// Package mlflow is the backend for MLflow tracking servers, from 2.22 up to 3.17, by their REST API 2.0. A project is
+// a set of experiments; a run's tags are keys with values, each written and deleted on its own.
+package mlflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/runtag/runtag/internal/backend"
+	"github.com/runtag/runtag/internal/backend/transport"
+	"github.com/runtag/runtag/internal/tags"
+)
+
+// Doer sends requests; it is a *transport.Client, or a decorator of one.
+type Doer interface {
+	Do(ctx context.Context, r transport.Request) (transport.Response, error)
+}
+
+// Config of a Client.
+type Config struct {
+	// TrackingURI is the server's address as for MLFLOW_TRACKING_URI, http or https; its path is kept.
+	TrackingURI string
+	// Experiments are exact names, or prefixes with an asterisk at the end.
+	Experiments []string
+	// Workspace is sent with every request where it is not empty; a server without workspaces refuses it.
+	Workspace string
+	// Username and Password, for basic authentication, win over Token, a bearer token, as in MLflow's own client.
+	Username string
+	Password backend.Secret
+	Token    backend.Secret
+
+	HTTP Doer
+	// Clock is the real one where it is nil.
+	Clock clock.PassiveClock
+	// Page is the largest page of a list; 0 is 5,000.
+	Page int
+}
+
+const (
+	defaultPage  = 5000
+	smallestPage = 100
+	mostIDs      = 500
+	mostChanges  = 100
+)
+
+// Client is a backend.Backend. It remembers which experiments there are, and no run.
+type Client struct {
+	config      Config
+	base        *url.URL
+	experiments *experiments
+	// page is the page size now; see adapt.
+	page atomic.Int64
+}
+
+var _ backend.Backend = (*Client)(nil)
+
+// New makes a client; it sends nothing. An error says what is wrong with the configuration.
+func New(config Config) (*Client, error) {
+	base, err := parseTrackingURI(config.TrackingURI)
+	if err != nil {
+		return nil, err
+	}
+	if config.HTTP == nil {
+		return nil, errors.New("no HTTP client is given")
+	}
+	if config.Clock == nil {
+		config.Clock = clock.RealClock{}
+	}
+	if config.Page <= 0 {
+		config.Page = defaultPage
+	}
+	c := &Client{config: config, base: base}
+	c.page.Store(int64(config.Page))
+	c.experiments, err = newExperiments(config.Experiments)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func parseTrackingURI(raw string) (*url.URL, error) {
+	base, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, errors.New("the tracking URI is not a URL: give one like https://mlflow.example")
+	case base.Scheme != "http" && base.Scheme != "https":
+		return nil, errors.New("the tracking URI must begin with http:// or https://")
+	case base.Host == "":
+		return nil, errors.New("the tracking URI has no host: give one like https://mlflow.example")
+	case base.User != nil || base.RawQuery != "" || base.Fragment != "":
+		return nil, errors.New("the tracking URI must have no user, query or fragment: credentials belong into the Secret")
+	}
+	base.Path = strings.TrimRight(base.Path, "/")
+	base.RawPath = strings.TrimRight(base.RawPath, "/")
+	return base, nil
+}
+
+// Dialect says which tags MLflow takes.
+func (c *Client) Dialect() tags.Dialect { return Dialect() }
+
+// Limits says how much fits in one request. The page size shrinks while pages fail.
+func (c *Client) Limits() backend.Limits {
+	return backend.Limits{Read: mostIDs, Change: mostChanges, ChangeActive: mostChanges, Page: int(c.page.Load())}
+}
+
+// adapt makes the pages smaller after one that did not come, which may have been too big or too slow (runs bring all
+// their metrics and parameters along), and larger again after one that did.
+func (c *Client) adapt(size int, err error) {
+	next := min(size*2, c.config.Page)
+	if backend.IsKind(err, backend.Unavailable) {
+		next = max(size/2, min(smallestPage, c.config.Page))
+	}
+	c.page.CompareAndSwap(int64(size), int64(next))
+}
+
+// Check verifies that the address is an MLflow server, that it takes the credential, that the experiments are there,
+// and that runs can be read. MLflow does not count runs in one call.
+func (c *Client) Check(ctx context.Context) (backend.Info, error) {
+	none := backend.Info{Runs: -1}
+	ids, err := c.resolve(ctx, 0)
+	if err != nil || len(ids) == 0 {
+		return none, c.about(err)
+	}
+	_, err = c.searchPage(ctx, ids, search{size: 1})
+	return none, c.about(err)
+}
+
+// Notices says which prefixes match no experiment.
+func (c *Client) Notices() []string { return c.experiments.notices() }
+
+// about completes the operation of an error with the project.
+func (c *Client) about(err error) error {
+	var e *backend.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	out := *e
+	names := c.config.Experiments
+	of := transport.Clean(names[0])
+	if len(names) > 1 {
+		of = fmt.Sprintf("%s and %d more", of, len(names)-1)
+	}
+	out.Op = e.Op + " of " + of
+	return &out
+}
+
+func (c *Client) now() time.Time { return c.config.Clock.Now() }

@@ -1,0 +1,235 @@
+package mlflow
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/runtag/runtag/internal/backend"
+)
+
+const listOp = "list runs"
+
+// List gives one page of the runs that match. A look since a time is three searches, which come as one page while they
+// are short. Reads by id or name come whole.
+func (c *Client) List(ctx context.Context, query backend.Query, cursor string) (backend.Page, error) {
+	page, err := c.list(ctx, query, cursor)
+	return page, c.about(err)
+}
+
+func (c *Client) list(ctx context.Context, query backend.Query, cursor string) (backend.Page, error) {
+	switch {
+	case query.All:
+		return c.listStages(ctx, []stage{{}}, cursor)
+	case len(query.IDs) > 0:
+		runs, at, err := c.byIDs(ctx, query.IDs)
+		return backend.Page{Runs: runs, ServerTime: at}, err
+	case len(query.Names) > 0:
+		return c.byNames(ctx, query.Names)
+	case !query.Since.IsZero():
+		return c.listStages(ctx, sinceStages(query.Since), cursor)
+	}
+	return backend.Page{}, nil
+}
+
+// listStages goes through the searches one after the other. The cursor is the number of the search and its token.
+func (c *Client) listStages(ctx context.Context, stages []stage, cursor string) (backend.Page, error) {
+	at, token, err := parseCursor(cursor, len(stages))
+	if err != nil {
+		return backend.Page{}, err
+	}
+	ids, err := c.resolve(ctx, experimentsFor)
+	if err != nil || len(ids) == 0 {
+		return backend.Page{}, err
+	}
+	var page backend.Page
+	for ; at < len(stages); at, token = at+1, "" {
+		size := int(c.page.Load())
+		found, err := c.searchPage(ctx, ids, search{filter: stages[at].filter, token: token, size: size})
+		c.adapt(size, err)
+		if err != nil {
+			return backend.Page{}, err
+		}
+		page.ServerTime = earliest(page.ServerTime, found.at)
+		for _, r := range found.runs {
+			if stages[at].keep == nil || stages[at].keep(r) {
+				page.Runs = append(page.Runs, c.run(r))
+			}
+		}
+		if found.next != "" {
+			page.Next = strconv.Itoa(at) + ":" + found.next
+			return page, nil
+		}
+	}
+	return page, nil
+}
+
+func parseCursor(cursor string, stages int) (stage int, token string, err error) {
+	if cursor == "" {
+		return 0, "", nil
+	}
+	number, token, _ := strings.Cut(cursor, ":")
+	stage, err = strconv.Atoi(number)
+	if err != nil || stage < 0 || stage >= stages || token == "" {
+		return 0, "", &backend.Error{Kind: backend.Unsupported, Op: listOp, Message: "the cursor is not of this list: begin again"}
+	}
+	return stage, token, nil
+}
+
+// byIDs reads runs by id. What is not found may be in an experiment that is newer than our list of them, so the list is
+// read again, unless that was just now.
+func (c *Client) byIDs(ctx context.Context, wanted []string) ([]backend.Run, time.Time, error) {
+	var ids []string
+	for _, id := range wanted {
+		// An id that cannot be one is of no run; it must not get into a filter.
+		if runID.MatchString(id) && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, time.Time{}, nil
+	}
+	among, err := c.resolve(ctx, experimentsFor)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	runs, at, err := c.searchIDs(ctx, among, ids)
+	if err != nil || len(runs) == len(ids) {
+		return runs, at, err
+	}
+	again, err := c.resolve(ctx, experimentsAgain)
+	if err != nil || slices.Equal(among, again) {
+		return runs, at, err
+	}
+	return c.searchIDs(ctx, again, ids)
+}
+
+func (c *Client) searchIDs(ctx context.Context, among, ids []string) ([]backend.Run, time.Time, error) {
+	found, err := c.searchAll(ctx, among, idFilter(ids))
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	var runs []backend.Run
+	for _, r := range found.runs {
+		// Some databases compare without regard to case.
+		if slices.Contains(ids, r.Info.RunID) {
+			runs = append(runs, c.run(r))
+		}
+	}
+	return runs, found.at, nil
+}
+
+// byNames reads runs by name: a search for each, as there is no OR.
+func (c *Client) byNames(ctx context.Context, names []string) (backend.Page, error) {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	found, err := c.searchNames(ctx, names, experimentsFor)
+	if err == nil && slices.ContainsFunc(found, func(r searched) bool { return len(r.runs) == 0 }) {
+		before, _ := c.experiments.known()
+		after, again := c.resolve(ctx, experimentsAgain)
+		switch {
+		case again != nil:
+			err = again
+		case !slices.Equal(before, after):
+			found, err = c.searchNames(ctx, names, experimentsFor)
+		}
+	}
+	if err != nil {
+		return backend.Page{}, err
+	}
+	var page backend.Page
+	for i, result := range found {
+		page.ServerTime = earliest(page.ServerTime, result.at)
+		for _, r := range result.runs {
+			if r.Info.RunName == names[i] {
+				page.Runs = append(page.Runs, c.run(r))
+			}
+		}
+	}
+	return page, nil
+}
+
+func (c *Client) searchNames(ctx context.Context, names []string, maxAge time.Duration) ([]searched, error) {
+	among, err := c.resolve(ctx, maxAge)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]searched, len(names))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, name := range names {
+		group.Go(func() (err error) {
+			found[i], err = c.searchAll(ctx, among, nameFilter(name))
+			return err
+		})
+	}
+	return found, group.Wait()
+}
+
+// search is one page of runs/search.
+type search struct {
+	filter, token string
+	size          int
+}
+
+// searched is what a search found.
+type searched struct {
+	runs []wireRun
+	next string
+	// at is the server's time, of the first page.
+	at time.Time
+}
+
+// searchAll reads all pages of a search.
+func (c *Client) searchAll(ctx context.Context, experiments []string, filter string) (searched, error) {
+	var all searched
+	if len(experiments) == 0 {
+		return all, nil
+	}
+	for token := ""; ; token = all.next {
+		size := int(c.page.Load())
+		page, err := c.searchPage(ctx, experiments, search{filter: filter, token: token, size: size})
+		c.adapt(size, err)
+		if err != nil {
+			return searched{}, err
+		}
+		all.runs = append(all.runs, page.runs...)
+		all.next, all.at = page.next, earliest(all.at, page.at)
+		if all.next == "" {
+			return all, nil
+		}
+	}
+}
+
+// searchPage reads one page. Tokens are offsets, so the oldest come first: a run that is made meanwhile is at the end.
+func (c *Client) searchPage(ctx context.Context, experiments []string, s search) (searched, error) {
+	in := struct {
+		ExperimentIDs []string `json:"experiment_ids"`
+		Filter        string   `json:"filter,omitempty"`
+		RunViewType   string   `json:"run_view_type"`
+		MaxResults    int      `json:"max_results"`
+		OrderBy       []string `json:"order_by"`
+		PageToken     string   `json:"page_token,omitempty"`
+	}{experiments, s.filter, "ACTIVE_ONLY", s.size, []string{"attributes.start_time ASC"}, s.token}
+	var out struct {
+		Runs          []wireRun `json:"runs"`
+		NextPageToken string    `json:"next_page_token"`
+	}
+	response, err := c.do(ctx, call{op: listOp, method: http.MethodPost, path: "runs/search",
+		in: in, out: &out, fields: []string{"runs", "next_page_token"}})
+	if err != nil {
+		return searched{}, err
+	}
+	return searched{runs: out.Runs, next: out.NextPageToken, at: response.ServerTime}, nil
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
