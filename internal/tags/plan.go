@@ -36,8 +36,11 @@ type Removed struct {
 	At   time.Time
 	// Back counts how often it came back after it was seen gone.
 	Back int
-	// Gone says that it was seen gone since the last removal.
+	// Gone says that it was seen gone since the last removal. While it was not, the removal is still due and never expires.
 	Gone bool
+	// Replaced is the value that comes back in its place, as in Applied; nil where there was none. It has to outlive
+	// Applied, or a crash between the record and the tracker would lose it.
+	Replaced *string
 }
 
 // Record is the memory of what we own on one run. It is written down before the tracker is.
@@ -49,22 +52,24 @@ type Record struct {
 	Removed []Removed
 }
 
-// Input is all that a plan depends on.
+// Input is all that a plan depends on. The order of its lists and duplicates in them do not matter.
 type Input struct {
-	Dialect  Dialect
+	Dialect Dialect
+	// RunUID is the incarnation of the run that Observed was read from.
 	RunUID   string
 	Observed Set
 	Declared []Declarations
 	// Excluded are tags kept off the run, whoever puts them there. On a key/value tracker "k" covers every "k=…".
 	Excluded []string
-	// Requested are foreign or undeclared tags that a person asked off.
+	// Requested are foreign or undeclared tags that a person asked off, by their exact names. What is declared stays.
 	Requested []string
-	// Elsewhere are tags that other objects declare on the same run: they stay on it.
+	// Elsewhere are tags that other objects declare on the same run: they stay on it, even if they are excluded here, and
+	// another value that is declared here does not replace them.
 	Elsewhere []string
 	Record    Record
 	// Policy is the object's own; Ceiling the lowest of the project's and the operator's.
 	Policy, Ceiling Policy
-	// HeldUntil holds tags back whose change is contested: no add or removal of the tag is planned before that time.
+	// HeldUntil holds keys back whose change is contested: no add or removal of the tag is planned before that time.
 	HeldUntil map[string]time.Time
 	// EndedAt is when the run ended; zero while it is active.
 	EndedAt time.Time
@@ -114,16 +119,18 @@ type Plan struct {
 	Record   Record
 	Pending  Pending
 	Rejected []Rejected
-	// Entries lists every tag that is declared or on the run, sorted by name.
+	// Entries lists every tag that is declared and can be written, or is on the run as observed, sorted by name. On a
+	// key/value tracker a bare tag that another value satisfies is there beside it.
 	Entries []Entry
 	// Sources names the sources that are unknown.
 	Unknown []string
-	// Given up are the removed tags that came back too often and are left as foreign from now on.
+	// GivenUp are the removed tags that came back too often and are left as foreign from now on.
 	GivenUp []string
 	// Entered are tags that only rules declare and that this plan adds. Where the read right before the first attempt
-	// finds one there already, it is not ours: drop it from Record.Applied after the write.
+	// finds one there already, it is not ours: see Settled.
 	Entered []string
-	// Held are contested changes that wait, and the earliest time one of them is due; zero where none waits.
+	// Held are the tags whose contested change waits. HeldUntil is the earliest time that one of them is due; zero where
+	// none waits.
 	Held      []string
 	HeldUntil time.Time
 }
