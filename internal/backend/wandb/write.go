@@ -215,30 +215,25 @@ const invalidPrefix = "invalid tag '"
 
 // settleInvalid ends the runs that carry a tag that the server refused by name, and returns the others.
 func (w *writer) settleInvalid(batch []*item, answer reply) (rest []*item, found bool) {
+	var all []string
+	for _, i := range batch {
+		all = append(all, i.list...)
+	}
 	for _, e := range answer.errors {
-		if !strings.Contains(e.Message, invalidPrefix) {
+		tag, named := namedTag(all, e.Message)
+		if !strings.Contains(e.Message, invalidPrefix) || !named && e.Alias == "" {
 			continue
 		}
-		rest = nil
 		for n, i := range batch {
-			if e.Alias == alias(n) || e.Alias == "" && carried(i.list, e.Message) {
-				found = true
+			if e.Alias == alias(n) || e.Alias == "" && slices.Contains(i.list, tag) {
 				i.fail(w.invalid(i, e.Message), false)
 			} else {
 				rest = append(rest, i)
 			}
 		}
-		if found {
-			return rest, true
-		}
+		return rest, true
 	}
 	return nil, false
-}
-
-// carried says whether the message names a tag of the list.
-func carried(list []string, message string) bool {
-	_, ok := namedTag(list, message)
-	return ok
 }
 
 // namedTag finds the tag that "invalid tag '<t>'…" is about. Of several that fit, as with "it" and "it's", it is the longest.
