@@ -35,8 +35,8 @@ type Config struct {
 	BulkEdits bool
 	// PageSize is the number of runs in a page of a list, until the server refuses it; 0 is the default.
 	PageSize int
-	HTTP      Doer
-	Clock     clock.PassiveClock
+	HTTP     Doer
+	Clock    clock.PassiveClock
 	// Version of runtag, for the User-Agent; empty is "dev".
 	Version string
 }

@@ -132,13 +132,10 @@ func (w *writer) settle(batch []*item, answer reply) ([][]*item, error) {
 			}
 			continue
 		}
-		switch {
-		case !told:
+		if told {
+			w.refuse(i, message)
+		} else {
 			i.fail(w.conflict(i, "the server did not say what became of the write"), true)
-		case strings.Contains(message, invalidPrefix):
-			i.fail(w.invalid(i, message), false)
-		default:
-			i.fail(w.c.classifyRun(w.op, message), true)
 		}
 	}
 	w.settleStrays(strays)
@@ -185,13 +182,10 @@ func (w *writer) settleRefused(batch []*item, answer reply, complaint string) ([
 		w.c.learned.changeRefused(len(batch))
 		return [][]*item{batch[:half], batch[half:]}, nil
 	}
-	if rest, found := w.settleInvalid(batch, answer); found {
+	if rest, found := w.settleNamed(batch, answer); found {
 		return [][]*item{rest}, nil
 	}
 	err := w.c.classify(w.op, complaint)
-	if half == 0 {
-		err = w.c.classifyRun(w.op, complaint)
-	}
 	switch kind := backend.KindOf(err); {
 	case kind == backend.AccessDenied, kind == backend.RateLimited, kind == backend.Unsupported:
 		return nil, err
@@ -204,29 +198,38 @@ func (w *writer) settleRefused(batch []*item, answer reply, complaint string) ([
 	case half > 0:
 		return [][]*item{batch[:half], batch[half:]}, nil
 	}
-	batch[0].fail(err, false)
+	w.refuse(batch[0], complaint)
 	if w.alone++; w.alone > 1 && !w.landed {
 		return nil, err
 	}
 	return nil, nil
 }
 
+// refuse ends an item with what the server said about its write.
+func (w *writer) refuse(i *item, message string) {
+	err := w.c.classifyRun(w.op, message)
+	if tag, ok := namedTag(i.list, message); ok {
+		err = &backend.Error{Kind: backend.InvalidTag, Op: w.op, Tag: tag, Message: w.c.clean(message)}
+	}
+	i.fail(err, backend.IsKind(err, backend.Unavailable))
+}
+
 const invalidPrefix = "invalid tag '"
 
-// settleInvalid ends the runs that carry a tag that the server refused by name, and returns the others.
-func (w *writer) settleInvalid(batch []*item, answer reply) (rest []*item, found bool) {
+// settleNamed ends the runs that a refusal is about, by alias or by carrying the refused tag, and returns the others.
+func (w *writer) settleNamed(batch []*item, answer reply) (rest []*item, found bool) {
 	var all []string
 	for _, i := range batch {
 		all = append(all, i.list...)
 	}
 	for _, e := range answer.errors {
 		tag, named := namedTag(all, e.Message)
-		if !strings.Contains(e.Message, invalidPrefix) || !named && e.Alias == "" {
+		if e.Alias == "" && !named {
 			continue
 		}
 		for n, i := range batch {
 			if e.Alias == alias(n) || e.Alias == "" && slices.Contains(i.list, tag) {
-				i.fail(w.invalid(i, e.Message), false)
+				w.refuse(i, e.Message)
 			} else {
 				rest = append(rest, i)
 			}
@@ -244,14 +247,6 @@ func namedTag(list []string, message string) (tag string, ok bool) {
 		}
 	}
 	return tag, ok
-}
-
-func (w *writer) invalid(i *item, message string) error {
-	tag, ok := namedTag(i.list, message)
-	if !ok {
-		return w.c.classify(w.op, message)
-	}
-	return &backend.Error{Kind: backend.InvalidTag, Op: w.op, Tag: tag, Message: w.c.clean(message)}
 }
 
 // confirm compares the answer to one write with what was sent. It says whether the write landed on another run.
