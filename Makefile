@@ -35,7 +35,7 @@ SUMMARY := go run ./hack/testsummary
 .PHONY: help demo build run install uninstall deploy undeploy test unit e2e cover fuzz verify generate manifests fmt lint tidy vulncheck prepare clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 
 demo: build ## Walk through the main job on a real API server; DEMO=once ends after it, TRACKER=mlflow takes a real MLflow server.
