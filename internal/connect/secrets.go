@@ -55,7 +55,6 @@ func (c credentials) identity() string {
 
 // reader reads the Secrets of one project, each once.
 type reader struct {
-	ctx       context.Context
 	secrets   client.Reader
 	namespace string
 	target    target
@@ -64,13 +63,13 @@ type reader struct {
 
 // read gets everything that the spec names, by name and from the project's own namespace.
 func (c *Connector) read(ctx context.Context, namespace string, t target) (credentials, error) {
-	r := &reader{ctx: ctx, secrets: c.options.Secrets, namespace: namespace, target: t, seen: map[string]*corev1.Secret{}}
+	r := &reader{secrets: c.options.Secrets, namespace: namespace, target: t, seen: map[string]*corev1.Secret{}}
 	var found credentials
 	var err error
 	if t.wandb != nil {
-		found, err = r.wandb(t.wandb)
+		found, err = r.wandb(ctx, t.wandb)
 	} else {
-		found, err = r.mlflow(t.mlflow)
+		found, err = r.mlflow(ctx, t.mlflow)
 	}
 	if err != nil {
 		return credentials{}, err
@@ -79,38 +78,38 @@ func (c *Connector) read(ctx context.Context, namespace string, t target) (crede
 	return found, nil
 }
 
-func (r *reader) wandb(w *v1alpha1.WandbProject) (found credentials, err error) {
+func (r *reader) wandb(ctx context.Context, w *v1alpha1.WandbProject) (found credentials, err error) {
 	ref := w.APIKeySecretRef
-	if found.apiKey, err = r.value(ref.Name, ref.Key, ref.Key); err != nil {
+	if found.apiKey, err = r.value(ctx, ref.Name, ref.Key, ref.Key); err != nil {
 		return found, err
 	}
-	found.ca, err = r.authorities(w.CASecretRef)
+	found.ca, err = r.authorities(ctx, w.CASecretRef)
 	return found, err
 }
 
-func (r *reader) mlflow(m *v1alpha1.MLflowProject) (found credentials, err error) {
+func (r *reader) mlflow(ctx context.Context, m *v1alpha1.MLflowProject) (found credentials, err error) {
 	if auth := m.Auth; auth != nil {
 		if ref := auth.BasicSecretRef; ref != nil {
-			if found.username, err = r.value(ref.Name, keyUsername, keyUsername, keyPassword); err != nil {
+			if found.username, err = r.value(ctx, ref.Name, keyUsername, keyUsername, keyPassword); err != nil {
 				return found, err
 			}
-			if found.password, err = r.value(ref.Name, keyPassword, keyUsername, keyPassword); err != nil {
+			if found.password, err = r.value(ctx, ref.Name, keyPassword, keyUsername, keyPassword); err != nil {
 				return found, err
 			}
 		}
 		if ref := auth.TokenSecretRef; ref != nil {
-			if found.token, err = r.value(ref.Name, ref.Key, ref.Key); err != nil {
+			if found.token, err = r.value(ctx, ref.Name, ref.Key, ref.Key); err != nil {
 				return found, err
 			}
 		}
 	}
-	found.ca, err = r.authorities(m.CASecretRef)
+	found.ca, err = r.authorities(ctx, m.CASecretRef)
 	return found, err
 }
 
 // value gives one value for an HTTP header. all are the keys that the Secret needs, for the advice how to make it.
-func (r *reader) value(name, key string, all ...string) (backend.Secret, error) {
-	secret, err := r.get(name, "--from-literal=%s=…", all)
+func (r *reader) value(ctx context.Context, name, key string, all ...string) (backend.Secret, error) {
+	secret, err := r.get(ctx, name, "--from-literal=%s=…", all)
 	if err != nil {
 		return backend.Secret{}, err
 	}
@@ -125,11 +124,11 @@ func (r *reader) value(name, key string, all ...string) (backend.Secret, error) 
 }
 
 // authorities gives a bundle of certificate authorities in PEM; none without a reference.
-func (r *reader) authorities(ref *v1alpha1.SecretKeyReference) ([]byte, error) {
+func (r *reader) authorities(ctx context.Context, ref *v1alpha1.SecretKeyReference) ([]byte, error) {
 	if ref == nil {
 		return nil, nil
 	}
-	secret, err := r.get(ref.Name, "--from-file=%s=ca.pem", []string{ref.Key})
+	secret, err := r.get(ctx, ref.Name, "--from-file=%s=ca.pem", []string{ref.Key})
 	if err != nil {
 		return nil, err
 	}
@@ -145,12 +144,12 @@ func (r *reader) authorities(ref *v1alpha1.SecretKeyReference) ([]byte, error) {
 
 // get reads a Secret once, and checks that it may be sent to this tracker. literal is the flag of kubectl by which a
 // missing one is made, with a place for each key.
-func (r *reader) get(name, literal string, keys []string) (*corev1.Secret, error) {
+func (r *reader) get(ctx context.Context, name, literal string, keys []string) (*corev1.Secret, error) {
 	if secret := r.seen[name]; secret != nil {
 		return secret, nil
 	}
 	secret := &corev1.Secret{}
-	err := r.secrets.Get(r.ctx, client.ObjectKey{Namespace: r.namespace, Name: name}, secret)
+	err := r.secrets.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: name}, secret)
 	switch {
 	case apierrors.IsNotFound(err):
 		flags := make([]string, 0, len(keys))
