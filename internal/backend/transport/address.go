@@ -47,10 +47,11 @@ func ParseAllow(values []string) (*AddressPolicy, error) {
 
 func (p *AddressPolicy) allow(value string) error {
 	if prefix, err := netip.ParsePrefix(value); err == nil {
-		if why, never := neverAllowed(prefix.Addr()); never && prefix.Bits() >= 16 {
-			return fmt.Errorf("these are %s, which can never be allowed", why)
+		prefix = unmapPrefix(prefix)
+		if why, never := neverAllowed(prefix); never {
+			return fmt.Errorf("this is %s, which can never be allowed", why)
 		}
-		p.prefixes = append(p.prefixes, allowedPrefix{prefix: unmapPrefix(prefix)})
+		p.prefixes = append(p.prefixes, allowedPrefix{prefix: prefix})
 		return nil
 	}
 	if strings.ContainsAny(value, "/@?#* ") || value == "" {
@@ -65,13 +66,15 @@ func (p *AddressPolicy) allow(value string) error {
 		p.hosts = append(p.hosts, allowedHost{host: host, port: port})
 		return nil
 	}
-	addr = addr.WithZone("").Unmap()
-	if why, never := neverAllowed(addr); never {
+	prefix := single(addr.WithZone("").Unmap())
+	if why, never := neverAllowed(prefix); never {
 		return fmt.Errorf("this is %s, which can never be allowed", why)
 	}
-	p.prefixes = append(p.prefixes, allowedPrefix{prefix: netip.PrefixFrom(addr, addr.BitLen()), port: port})
+	p.prefixes = append(p.prefixes, allowedPrefix{prefix: prefix, port: port})
 	return nil
 }
+
+func single(addr netip.Addr) netip.Prefix { return netip.PrefixFrom(addr, addr.BitLen()) }
 
 func unmapPrefix(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
@@ -136,7 +139,7 @@ func (p *AddressPolicy) check(host string, addr netip.Addr, port uint16, apiAddr
 	}
 	candidates := unwrap(addr)
 	for _, candidate := range candidates {
-		if why, never := neverAllowed(candidate); never {
+		if why, never := neverAllowed(single(candidate)); never {
 			return refuse("", fmt.Sprintf("%s %s, which can never be allowed: use another address for the tracker", what, why))
 		}
 		if slices.ContainsFunc(apiAddrs, func(api netip.Addr) bool { return sameMachine(api, candidate) }) {

@@ -70,7 +70,8 @@ func (x exchange) heed(answer *http.Response) time.Time {
 	limiter := x.client.options.Limiter
 	pause, said := retryAfter(answer.Header, now)
 	refused := answer.StatusCode == http.StatusTooManyRequests
-	asked := said && (refused || answer.StatusCode == http.StatusServiceUnavailable)
+	// A pause of nothing is no answer to "too much".
+	asked := said && pause > 0 && (refused || answer.StatusCode == http.StatusServiceUnavailable)
 	switch {
 	case limiter == nil && asked:
 		return now.Add(pause)

@@ -20,7 +20,9 @@ const (
 )
 
 const (
-	slowest      = 0.1 // requests per second, however little is left
+	// slowest is the requests per second however little is left: a write is two requests and has to end within seconds.
+	// Where even that is too much, the server refuses, and pauses us.
+	slowest      = 0.5
 	firstBackOff = time.Second
 	lastBackOff  = time.Minute
 	// oldestEvery: each time that many requests went by priority, the one that waits longest goes next.

@@ -64,9 +64,10 @@ var specials = concat(
 
 var publicIPv6 = netip.MustParsePrefix("2000::/3")
 
-func neverAllowed(addr netip.Addr) (string, bool) {
+// neverAllowed says whether all of these addresses are refused whatever is allowed, and what they are.
+func neverAllowed(p netip.Prefix) (string, bool) {
 	for _, c := range never {
-		if c.prefix.Contains(addr) {
+		if c.prefix.Bits() <= p.Bits() && c.prefix.Contains(p.Addr()) {
 			return c.what, true
 		}
 	}

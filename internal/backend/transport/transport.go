@@ -81,6 +81,9 @@ type Request struct {
 	URL    string
 	Header http.Header
 	Body   []byte
+	// Idempotent says that a request with another method than GET may go out a second time, where the kept connection
+	// that it was sent on turned out to be closed.
+	Idempotent bool
 }
 
 // Response is an answer that the client has to interpret: 2xx with a JSON body, or 4xx with any body.
@@ -162,7 +165,7 @@ func (c *Client) proxyFor(r *http.Request) (*url.URL, error) {
 func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
 // Do sends one request and reads the whole answer. It gives 2xx with a JSON body and every 4xx but 408 and 429 as a
-// Response; all else is a *backend.Error. Redirects are never followed and nothing is sent twice. The priority in the
+// Response; all else is a *backend.Error. Redirects are never followed and no failure is retried. The priority in the
 // limiter is that of the context, see backend.WithPriority.
 func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 	seen := Observation{Op: r.Op}
@@ -226,6 +229,9 @@ func (c *Client) send(parent context.Context, target *url.URL, r Request) (Respo
 	}
 	setDefault(request.Header, "Accept", "application/json")
 	setDefault(request.Header, "User-Agent", "runtag")
+	if r.Idempotent {
+		request.Header["Idempotency-Key"] = nil // tells http.Transport, and is not sent
+	}
 	if err := c.checkBehindProxy(ctx, request); err != nil {
 		return Response{}, err
 	}
