@@ -36,10 +36,6 @@ func (i *item) finish(r backend.Result) {
 // fail ends the item with an error; sent says that a write went out whose outcome is unknown.
 func (i *item) fail(err error, sent bool) {
 	i.result.Err, i.result.Sent = err, sent
-	i.result.Edit = tags.Edit{}
-	if sent {
-		i.result.Edit = i.edit
-	}
 	i.done = true
 }
 
