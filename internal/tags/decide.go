@@ -87,12 +87,18 @@ func (p *planner) disown(o *outcome) {
 	}
 }
 
-// removal is the entry of a removed tag, a new one if need be.
+// removal is the entry of a removed tag: a new one unless the tag is kept off already.
 func (p *planner) removal(o *outcome, name string) Removed {
 	if e, ok := o.removed[name]; ok {
 		return e
 	}
 	return Removed{Name: name, At: wholeSeconds(p.Now)}
+}
+
+// anew says that somebody takes the tag off now, not only once before.
+func (p *planner) anew(name string) bool {
+	_, undeclared := p.applied[name]
+	return undeclared || slices.ContainsFunc(p.requested, func(tag Tag) bool { return p.Dialect.Format(tag) == name })
 }
 
 // chase takes removed tags off as long as they come back, but not for ever. Only a tag that was seen gone has come back.
@@ -101,11 +107,13 @@ func (p *planner) chase(o *outcome) {
 		key := p.Dialect.split(name).Key
 		raw, there := p.observed[key]
 		switch {
+		case !there && !e.Gone:
+			e.Gone, e.Replaced = true, nil
 		case !there || p.Dialect.FormatRaw(key, raw) != name:
 			e.Gone = true
 		case o.policy < Merge:
 			continue
-		case e.Gone && e.Back >= MaxBack:
+		case e.exhausted() && !p.anew(name):
 			delete(o.removed, name)
 			if !p.unwelcome(o.policy, key, raw) {
 				o.givenUp[name] = true
@@ -113,7 +121,10 @@ func (p *planner) chase(o *outcome) {
 			continue
 		default:
 			o.off[key] = departure{name: name, replaced: e.Replaced}
-			if e.Gone && !p.isHeld(key) {
+			switch {
+			case e.exhausted():
+				e = Removed{Name: name, At: wholeSeconds(p.Now), Replaced: e.Replaced}
+			case e.Gone && !p.isHeld(key):
 				e.Back, e.Gone = e.Back+1, false
 			}
 		}
@@ -161,18 +172,18 @@ func (p *planner) put(o *outcome, key string, c claim) {
 	}
 }
 
-// add puts a tag on a run that has no value for its key.
+// add puts a tag on a run that has no value for its key. Nothing is replaced, whatever was in former times.
 func (p *planner) add(o *outcome, key string, c claim) {
 	switch {
 	case o.policy < Add:
 	case p.isHeld(key):
 		o.wait(c.name, p.HeldUntil[key])
 	default:
-		p.write(o, key, c, p.inherited(o, key, c))
+		p.write(o, key, c, nil)
 		return
 	}
 	if c.named() {
-		o.applied[c.name] = p.inherited(o, key, c)
+		o.applied[c.name] = nil
 	}
 }
 
@@ -190,8 +201,10 @@ func (p *planner) replace(o *outcome, key string, c claim, raw string) {
 		o.wait(c.name, p.HeldUntil[key])
 	default:
 		replaced := &raw
-		if _, ours := o.removed[name]; ours || p.excluded.coversRaw(key, raw) {
-			replaced = p.inherited(o, key, c) // what we put there ourselves, or keep off, never comes back
+		if _, ours := o.removed[name]; ours {
+			replaced = p.inherited(o, key, c) // what we put there ourselves never comes back
+		} else if p.excluded.coversRaw(key, raw) {
+			replaced = nil
 		}
 		p.write(o, key, c, replaced)
 	}

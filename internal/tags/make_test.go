@@ -342,6 +342,11 @@ func TestMakeRemoved(t *testing.T) {
 			want: Plan{Record: record(own("a"))},
 		},
 		{
+			name: "asked off when given up", reason: "asking anew starts anew",
+			in:   Input{Dialect: plain, Observed: set("a"), Requested: []string{"a"}, Record: record(back("a", 3)), Policy: Merge, Now: minutes(1)},
+			want: Plan{Edit: write("-a"), Record: record(Removed{Name: "a", At: minutes(1)})},
+		},
+		{
 			name: "asked off under Add", reason: "a request does not outlive a policy that forbids it: it is not remembered",
 			in:   Input{Dialect: plain, Observed: set("a"), Requested: []string{"a"}, Policy: Add},
 			want: Plan{Pending: Pending{Remove: []string{"a"}}},

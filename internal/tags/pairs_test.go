@@ -108,9 +108,9 @@ func TestMakeValues(t *testing.T) {
 			want: Plan{Edit: write("k=a"), Record: record(own("k=a", "c"))},
 		},
 		{
-			name: "drift to nothing", reason: "put back; what was replaced first is not forgotten",
+			name: "drift to nothing", reason: "put back, and nothing is there any more that could come back in the end",
 			in:   Input{Dialect: pairs, Declared: declare(of(Spec, "k=a")), Record: record(own("k=a", "b")), Policy: Merge},
-			want: Plan{Edit: write("k=a"), Record: record(own("k=a", "b"))},
+			want: Plan{Edit: write("k=a"), Record: record(own("k=a"))},
 		},
 		{
 			name: "elsewhere another value", reason: "two objects of different minds do not fight: the first stays",
@@ -152,6 +152,11 @@ func TestMakeValues(t *testing.T) {
 			name: "asked off", reason: "a request is for the exact tag: the bare name does not take the pair",
 			in:   Input{Dialect: pairs, Observed: set("k=v", "l=1"), Requested: []string{"k", "l=1"}, Policy: Merge},
 			want: Plan{Edit: write("-l"), Record: record(gone("k"), off("l=1"))},
+		},
+		{
+			name: "undeclared and gone", reason: "where the key is gone there is nothing to come back",
+			in:   Input{Dialect: pairs, Record: record(own("k=a", "b")), Policy: Merge},
+			want: Plan{Record: record(gone("k=a"))},
 		},
 		{
 			name: "back", reason: "a value that came back is replaced again by the one before it",

@@ -55,11 +55,21 @@ func (p Plan) RecordChanged(old Record) bool { return !p.Record.Equal(old) }
 // a tag that only rules declare and that was there already is not ours. After an attempt whose outcome is unknown, or a
 // restart, keep the plan's Record instead.
 func (p Plan) Settled(before Set, d Dialect) Record {
+	return p.withoutEntered(func(name string) bool {
+		key := d.split(name).Key
+		raw, there := before[key]
+		return there && d.FormatRaw(key, raw) == name
+	})
+}
+
+// Unsent gives the record after it was written down and nothing was sent, as when it does not authorize what the read
+// right before the write calls for: what only rules declare was not added by us. The next plan starts from it.
+func (p Plan) Unsent() Record { return p.withoutEntered(func(string) bool { return true }) }
+
+func (p Plan) withoutEntered(drop func(name string) bool) Record {
 	record := p.Record
 	record.Applied = slices.DeleteFunc(slices.Clone(record.Applied), func(a Applied) bool {
-		key := d.split(a.Name).Key
-		raw, there := before[key]
-		return there && slices.Contains(p.Entered, a.Name) && d.FormatRaw(key, raw) == a.Name
+		return slices.Contains(p.Entered, a.Name) && drop(a.Name)
 	})
 	return record
 }
@@ -151,3 +161,6 @@ func (e Removed) expired(endedAt, now time.Time) bool {
 	}
 	return !now.Before(since.Add(RemovedFor))
 }
+
+// exhausted says that the tag is left alone when it comes back once more.
+func (e Removed) exhausted() bool { return e.Gone && e.Back >= MaxBack }
