@@ -35,7 +35,7 @@ type WandbProject struct {
 	// +optional
 	// +kubebuilder:default="https://api.wandb.ai"
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@\\\\s]+(/[^?#\\\\s]*)?$')",message="use an http or https URL without user info, query and fragment, such as https://wandb.example or https://example.com/wandb"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@\\\\s]+(/[^?#\\\\s]*)?$') && isURL(self) && url(self).getHostname() != ''",message="use an http or https URL without user info, query and fragment, such as https://wandb.example or https://example.com/wandb"
 	BaseURL string `json:"baseURL,omitempty"`
 	// entity that owns the project: a team or a user. It can't be changed.
 	// +required
@@ -79,7 +79,7 @@ type MLflowProject struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@\\\\s]+(/[^?#\\\\s]*)?$')",message="use an http or https URL without user info, query and fragment, such as https://mlflow.example or https://example.com/mlflow"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@\\\\s]+(/[^?#\\\\s]*)?$') && isURL(self) && url(self).getHostname() != ''",message="use an http or https URL without user info, query and fragment, such as https://mlflow.example or https://example.com/mlflow"
 	TrackingURI string `json:"trackingURI"`
 	// experiments by name; one that ends with * stands for all names that begin so.
 	// +required
@@ -119,13 +119,17 @@ type TrackingProjectSpec struct {
 	// interval is how often active runs are looked at, at least 1s.
 	// +optional
 	// +kubebuilder:default="30s"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="interval must be at least 1s"
-	Interval metav1.Duration `json:"interval,omitempty"`
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('1s')",message="interval must be a duration of at least 1s, such as 30s or 5m"
+	Interval metav1.Duration `json:"interval,omitzero"`
 	// fullInterval is how often every tracked run is looked at, at least 1s.
 	// +optional
 	// +kubebuilder:default="10m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="fullInterval must be at least 1s"
-	FullInterval metav1.Duration `json:"fullInterval,omitempty"`
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('1s')",message="fullInterval must be a duration of at least 1s, such as 30s or 5m"
+	FullInterval metav1.Duration `json:"fullInterval,omitzero"`
 	// suspend stops every request to the tracker.
 	// +optional
 	// +kubebuilder:default=false
@@ -165,7 +169,7 @@ type VerifiedSource struct {
 	URL string `json:"url"`
 	// secrets are the uid and resourceVersion of the Secrets that were used; never anything of their content.
 	// +optional
-	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:MaxLength=1024
 	Secrets string `json:"secrets,omitempty"`
 }
 
@@ -206,6 +210,10 @@ type TrackingProjectStatus struct {
 	// verified is the address and credential with which all known runs were found last.
 	// +optional
 	Verified *VerifiedSource `json:"verified,omitempty"`
+	// acceptedMissing is the value of the annotation tracking.runtag.dev/accept-missing that was acted on last. It counts once.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	AcceptedMissing string `json:"acceptedMissing,omitempty"`
 }
 
 // TrackingProject says where training runs live and how they are looked at.
