@@ -107,7 +107,7 @@ func (c *Client) page(ctx context.Context, q question, cursor string) ([]seen, b
 		case tooLarge(answer) && q.asked > 1 && c.learned.readRefused(q.asked):
 			return nil, backend.Page{}, &backend.Error{Kind: backend.Unavailable, Op: q.op, Err: errAskedTooMany, Message: fmt.Sprintf(
 				"%s does not take a question about %d runs; the next one is about fewer", c.server, q.asked)}
-		case tooLarge(answer) && q.asked == 0 && c.learned.pageRefused(limits.Page):
+		case tooLarge(answer) && q.asked <= 1 && c.learned.pageRefused(limits.Page):
 		default:
 			return c.decodePage(q, cursor, answer)
 		}

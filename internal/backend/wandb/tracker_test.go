@@ -26,10 +26,11 @@ func onTracker(t *testing.T, bulk bool, n int, state backend.State, options ...w
 	for _, id := range p.Create(t, runs...) {
 		changes = append(changes, changeOf(id, state, add("ours")))
 	}
-	return h.tracker, p, p.Open(t, backendtest.Options{URL: h.url}), changes
+	client := p.Open(t, backendtest.Options{URL: h.url})
+	return h.tracker, p, client, changes
 }
 
-// asked lists the top-level fields of the requests and how many runs each was about.
+// askedOf lists the top-level fields of the requests and how many runs each was about.
 func askedOf(s *wandbtest.Server) []string {
 	var out []string
 	for _, r := range s.Requests() {
