@@ -64,8 +64,8 @@ undeploy: build ## Remove what deploy installed, the CRDs with it.
 
 
 prepare: build ## Get what the tests need, once: etcd, kube-apiserver and kubectl, and a Python with the real trackers.
-	@echo "control plane: $$(bin/controlplane path)"
-	@echo "python: $$(hack/venv.sh)"
+	@path=$$(bin/controlplane path) && echo "control plane: $$path"
+	@path=$$(hack/venv.sh) && echo "python: $$path"
 
 test: prepare ## Run all tests, with the race detector where there is a C compiler.
 	@echo '$(if $(RACE),with the race detector,no C compiler: without the race detector)'
