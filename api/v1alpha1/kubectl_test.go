@@ -1,0 +1,99 @@
+package v1alpha1_test
+
+import (
+	"fmt"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+)
+
+// columns are the fields of a line that kubectl printed.
+func columns(line string) []string { return strings.Fields(line) }
+
+var _ = Describe("kubectl", Ordered, func() {
+	var run, project string
+
+	BeforeAll(func(ctx SpecContext) {
+		created := createRun(ctx, "shown", "shown-id")
+		created.Status = fullStatus()
+		Expect(k8sClient.Status().Update(ctx, created)).To(Succeed())
+		run = created.Name
+
+		obj := object("TrackingProject", wandbOf("acme", "capsules"))
+		Expect(k8sClient.Create(ctx, obj)).To(Succeed())
+		shown := &v1alpha1.TrackingProject{}
+		Expect(k8sClient.Get(ctx, client.ObjectKeyFromObject(obj), shown)).To(Succeed())
+		shown.Status = fullProjectStatus()
+		Expect(k8sClient.Status().Update(ctx, shown)).To(Succeed())
+		project = shown.Name
+	})
+
+	It("shows a run in a line", func(ctx SpecContext) {
+		lines := strings.Split(kubectl(ctx, "", "get", "trainingrun", run), "\n")
+		Expect(columns(lines[0])).To(HaveExactElements("NAME", "PROJECT", "RUN", "STATE", "TAGS", "READY", "AGE"))
+		Expect(columns(lines[1])).To(HaveExactElements(run, "shown", "3f9a1c", "running", "baseline", "True", Not(BeEmpty())))
+	})
+
+	It("shows policy and reason where there is room", func(ctx SpecContext) {
+		lines := strings.Split(kubectl(ctx, "", "get", "trun", run, "-o", "wide"), "\n")
+		Expect(columns(lines[0])).To(ConsistOf("NAME", "PROJECT", "RUN", "STATE", "TAGS", "READY", "POLICY", "REASON", "AGE"))
+		Expect(columns(lines[1])).To(ContainElements("Merge", "Synced"))
+	})
+
+	It("shows a project in a line", func(ctx SpecContext) {
+		lines := strings.Split(kubectl(ctx, "", "get", "tproj", project), "\n")
+		Expect(columns(lines[0])).To(HaveExactElements("NAME", "BACKEND", "PROJECT", "RUNS", "TRACKED", "PENDING", "READY", "AGE"))
+		Expect(columns(lines[1])).To(HaveExactElements(project, "wandb", "acme/capsules", "0", "3", "1", "True", Not(BeEmpty())))
+		Expect(kubectl(ctx, "", "get", "tproj", project, "-o", "wide")).To(ContainSubstring("Looking"))
+	})
+
+	It("shows everything of runtag by its category", func(ctx SpecContext) {
+		out := kubectl(ctx, "", "get", "runtag", "-o", "name")
+		Expect(out).To(ContainSubstring("trainingrun.tracking.runtag.dev/" + run))
+		Expect(out).To(ContainSubstring("trackingproject.tracking.runtag.dev/" + project))
+	})
+
+	It("selects by fields", func(ctx SpecContext) {
+		name := "trainingrun.tracking.runtag.dev/" + run + "\n"
+		for _, selector := range []string{
+			"spec.runID=shown-id", "spec.projectRef.name=shown", "spec.runID=shown-id,status.run.state=running",
+		} {
+			Expect(kubectl(ctx, "", "get", "trun", "-o", "name", "--field-selector", selector)).To(Equal(name), selector)
+		}
+		Expect(kubectl(ctx, "", "get", "trun", "-o", "name", "--field-selector", "spec.runID=shown-id,status.run.state=failed")).To(BeEmpty())
+	})
+
+	It("waits for the condition Ready", func(ctx SpecContext) {
+		Expect(kubectl(ctx, "", "wait", "trun/"+run, "--for=condition=Ready", "--timeout=10s")).To(ContainSubstring("condition met"))
+	})
+
+	DescribeTable("explains", func(ctx SpecContext, field, meaning string) {
+		Expect(strings.Join(columns(kubectl(ctx, "", "explain", field)), " ")).To(ContainSubstring(meaning))
+	},
+		Entry("what tags do", "trainingrun.spec.tags", "Several server-side appliers may each own their items."),
+		Entry("what a policy may do", "trainingrun.spec.tagPolicy", "ENUM: Observe Add Merge Exclusive"),
+		Entry("what a state may be", "trainingrun.status.run.state", "pending, running and preempting are active"),
+		Entry("where the key is", "tproj.spec.wandb.apiKeySecretRef", "one of a service account is best"),
+		Entry("how often looks are", "tproj.spec.interval", "at least 1s"),
+	)
+
+	It("applies the manifest that a person would write", func(ctx SpecContext) {
+		const manifest = `
+apiVersion: tracking.runtag.dev/v1alpha1
+kind: TrainingRun
+metadata: {name: %s}
+spec:
+  projectRef: {name: capsules}
+  runID: 3f9a1c
+  tags: [%s]
+`
+		Expect(kubectl(ctx, fmt.Sprintf(manifest, "by-hand", "baseline"), "apply", "-f", "-")).To(ContainSubstring("created"))
+		Expect(kubectl(ctx, fmt.Sprintf(manifest, "by-hand", "baseline"), "apply", "-f", "-")).To(ContainSubstring("unchanged"))
+		Expect(kubectl(ctx, fmt.Sprintf(manifest, "by-hand", "other"), "apply", "-f", "-")).To(ContainSubstring("configured"))
+		Expect(kubectl(ctx, "", "get", "trun", "by-hand", "-o", "jsonpath={.spec.tags}")).To(Equal(`["other"]`))
+	})
+})
