@@ -83,10 +83,14 @@ func (b builder) withHeartbeat(title string, usually time.Duration, work func() 
 }
 
 func inWords(d time.Duration) string {
-	if d > 90*time.Second {
-		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	switch minutes, seconds := int(d.Minutes()), int(d.Seconds())%60; {
+	case minutes == 0:
+		return fmt.Sprintf("%d s", seconds)
+	case seconds == 0:
+		return fmt.Sprintf("%d min", minutes)
+	default:
+		return fmt.Sprintf("%d min %d s", minutes, seconds)
 	}
-	return fmt.Sprintf("%d s", int(d.Seconds()))
 }
 
 // scratchModule makes a module that requires the source, and gives its folder.
