@@ -129,7 +129,10 @@ func (o *options) server() (*wandbtest.Server, error) {
 	if o.data == "" {
 		return server, nil
 	}
-	return server, server.Load(o.data)
+	if err := server.Load(o.data); err != nil {
+		return nil, err
+	}
+	return server, nil
 }
 
 // announce says where the server is. The address file appears as a whole, for those who wait for it.

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -51,17 +53,7 @@ func (f *faultOptions) read() (wandbtest.Faults, error) {
 	if slow := f.fault.Latency; slow.Duration > 0 {
 		out.Faults = append(out.Faults, wandbtest.Fault{Latency: slow})
 	}
-	fault := f.fault
-	fault.Latency = wandbtest.Duration{}
-	asked := fault.Rate > 0 || fault.Every > 0 || fault.Count > 0 || len(fault.Operations) > 0 || fault.Status > 0
-	special := fault.Drop != "" || fault.Truncate > 0 || fault.LoginPage || fault.NullViewer || fault.ByteDelay.Duration > 0
-	if asked && !special && fault.Status == 0 {
-		fault.Status = 503
-	}
-	if f.retryAfter != "" {
-		fault.Headers = map[string]string{"Retry-After": f.retryAfter}
-	}
-	if asked || special {
+	if fault := f.failure(); !reflect.DeepEqual(fault, wandbtest.Fault{}) {
 		out.Faults = append(out.Faults, fault)
 	}
 	if f.rateLimit != "" {
@@ -72,6 +64,20 @@ func (f *faultOptions) read() (wandbtest.Faults, error) {
 		out.RateLimit = limit
 	}
 	return out, out.Validate()
+}
+
+// failure is the fault of the --fail flags; where they say which requests fail but not how, those get a 503.
+func (f *faultOptions) failure() wandbtest.Fault {
+	fault := f.fault
+	fault.Latency = wandbtest.Duration{}
+	if f.retryAfter != "" {
+		fault.Headers = map[string]string{"Retry-After": f.retryAfter}
+	}
+	how := fault.Status > 0 || fault.Drop != "" || fault.Truncate > 0 || fault.LoginPage || fault.NullViewer || fault.ByteDelay.Duration > 0
+	if !reflect.DeepEqual(fault, wandbtest.Fault{}) && !how {
+		fault.Status = http.StatusServiceUnavailable
+	}
+	return fault
 }
 
 func readFaults(file string) (wandbtest.Faults, error) {

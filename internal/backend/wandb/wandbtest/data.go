@@ -97,7 +97,7 @@ func replaceFile(path string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(next.Name()) //nolint:errcheck // it is gone already where all went well
+	defer os.Remove(next.Name()) // it is gone already where all went well
 	_, err = next.Write(body)
 	if err = errors.Join(err, next.Sync(), next.Close()); err != nil {
 		return err

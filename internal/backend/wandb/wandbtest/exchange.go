@@ -59,14 +59,17 @@ type answer struct {
 	body   bytes.Buffer
 }
 
+// Header, WriteHeader and Write make it a ResponseWriter.
 func (a *answer) Header() http.Header { return a.header }
 
+// WriteHeader keeps the first status.
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 {
 		a.status = status
 	}
 }
 
+// Write keeps the bytes.
 func (a *answer) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
 	return a.body.Write(p)

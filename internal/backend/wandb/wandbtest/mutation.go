@@ -55,12 +55,10 @@ func (m mutationRoot) upsertBucket(input graphql.Args) (graphql.Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	resumed := !inserted && !input.Has("id") && (input.Has("host") || input.Has("jobProgram"))
 	if inserted {
 		r.User = m.caller.user
-	}
-	if resumed && r.State != stateRunning {
-		m.store.started(r)
+	} else if input.Has("jobProgram") && !r.alive() {
+		m.store.started(r) // only a process that trains names its program: it has taken the run up again
 	}
 	m.describe(r, input)
 	if tags := input.Strings("tags"); tags != nil && !m.faults.set.IgnoreTags {

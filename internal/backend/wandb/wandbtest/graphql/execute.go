@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 )
 
 // Object answers fields. What it gives for a field of an object type must be an Object, a list ([]Object) or nil.
@@ -103,7 +104,7 @@ type collected struct {
 func (r *run) object(source Object, of *object, selection []Selection, path []any) map[string]any {
 	out := map[string]any{}
 	for _, f := range r.collect(selection, nil) {
-		at := append(path[:len(path):len(path)], f.Key())
+		at := slices.Concat(path, []any{f.Key()})
 		if f.Name == "__typename" {
 			out[f.Key()] = of.name
 			continue
@@ -128,7 +129,7 @@ func (r *run) complete(value any, of *object, inner []Selection, path []any) any
 	case []Object:
 		out := make([]any, len(value))
 		for i, item := range value {
-			out[i] = r.object(item, of, inner, append(path[:len(path):len(path)], i))
+			out[i] = r.object(item, of, inner, slices.Concat(path, []any{i}))
 		}
 		return out
 	}
@@ -156,7 +157,7 @@ next:
 		default:
 			for i := range into {
 				if into[i].Key() == s.Key() {
-					into[i].inner = append(into[i].inner[:len(into[i].inner):len(into[i].inner)], s.Selection...)
+					into[i].inner = slices.Concat(into[i].inner, s.Selection)
 					continue next
 				}
 			}

@@ -55,7 +55,10 @@ func ParseSchema(src string) (*Schema, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	return s, s.complete()
+	if err := s.complete(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (p *parser) fields() map[string]field {
