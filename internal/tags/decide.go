@@ -107,10 +107,8 @@ func (p *planner) chase(o *outcome) {
 		key := p.Dialect.split(name).Key
 		raw, there := p.observed[key]
 		switch {
-		case !there && !e.Gone:
-			e.Gone, e.Replaced = true, nil
 		case !there || p.Dialect.FormatRaw(key, raw) != name:
-			e.Gone = true
+			e = e.seenGone(p.Now, there)
 		case o.policy < Merge:
 			continue
 		case e.exhausted() && !p.anew(name):

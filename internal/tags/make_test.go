@@ -317,6 +317,11 @@ func TestMakeRemoved(t *testing.T) {
 			want: Plan{Edit: write("-a"), Record: record(off("a"))},
 		},
 		{
+			name: "gone at last", reason: "the ten minutes begin when the tag is seen gone, not when it should have gone",
+			in:   Input{Dialect: plain, Observed: set(), Record: record(off("a")), Policy: Merge, EndedAt: minutes(-60), Now: minutes(60)},
+			want: Plan{Record: record(Removed{Name: "a", At: minutes(60), Gone: true})},
+		},
+		{
 			name: "declared again", reason: "declaring ends the removal",
 			in:   Input{Dialect: plain, Observed: set(), Declared: declare(of(Spec, "a")), Record: record(gone("a")), Policy: Merge},
 			want: Plan{Edit: write("a"), Record: record(own("a"))},

@@ -33,7 +33,8 @@ type Applied struct {
 // Removed is a tag that was taken off lately.
 type Removed struct {
 	Name string
-	At   time.Time
+	// At is when it was first asked off, and then when it was last seen gone, in whole seconds.
+	At time.Time
 	// Back counts how often it came back after it was seen gone.
 	Back int
 	// Gone says that it was seen gone since the last removal. While it was not, the removal is still due and never expires.
@@ -61,7 +62,8 @@ type Input struct {
 	Declared []Declarations
 	// Excluded are tags kept off the run, whoever puts them there. On a key/value tracker "k" covers every "k=…".
 	Excluded []string
-	// Requested are foreign or undeclared tags that a person asked off, by their exact names. What is declared stays.
+	// Requested are foreign or undeclared tags that a person asked off, by their exact names. What is declared stays. Take a
+	// request out once it is in the record.
 	Requested []string
 	// Elsewhere are tags that other objects declare on the same run: they stay on it, even if they are excluded here, and
 	// another value that is declared here does not replace them.

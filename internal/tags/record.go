@@ -31,7 +31,7 @@ func (r Record) Authorizes(planned Record) bool {
 		}
 	}
 	for _, p := range planned.Removed {
-		if e, ok := removed[p.Name]; !ok || !equalValue(e.Replaced, p.Replaced) {
+		if e, ok := removed[p.Name]; !ok || !p.Gone && !equalValue(e.Replaced, p.Replaced) {
 			return false
 		}
 	}
@@ -160,6 +160,19 @@ func (e Removed) expired(endedAt, now time.Time) bool {
 		since = endedAt
 	}
 	return !now.Before(since.Add(RemovedFor))
+}
+
+// seenGone notes that the tag is not on the run. It counts as removed from now on, even if that took long. Where the
+// key is gone with it, nothing comes back in its place any more.
+func (e Removed) seenGone(now time.Time, keyThere bool) Removed {
+	if e.Gone {
+		return e
+	}
+	e.Gone, e.At = true, wholeSeconds(now)
+	if !keyThere {
+		e.Replaced = nil
+	}
+	return e
 }
 
 // exhausted says that the tag is left alone when it comes back once more.

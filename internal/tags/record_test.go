@@ -24,6 +24,7 @@ func TestAuthorizes(t *testing.T) {
 		{name: "a value replaced", reason: "a value where none is written down would be lost", planned: record(own("a", "u"))},
 		{name: "more removed", reason: "a removal that is not written down would be forgotten", planned: record(off("a"))},
 		{name: "another value to restore", reason: "what comes back has to be what is written down", planned: record(was(off("y"), "q"))},
+		{name: "gone meanwhile", reason: "nothing is written for a tag that is gone", planned: record(gone("y")), want: true},
 		{name: "another run", reason: "the record is about one incarnation", planned: Record{RunUID: "u2"}},
 	} {
 		if got := stored.Authorizes(c.planned); got != c.want {
