@@ -93,6 +93,11 @@ func (c *ControlPlane) startAll(ctx context.Context) error {
 // itself, less if ctx ends, and is killed after that, which is an error; nothing is left running in any case. A second
 // call does nothing.
 func (c *ControlPlane) Stop(ctx context.Context) error {
+	return c.end(func(p *process) error { return p.stop(ctx, stopGrace) })
+}
+
+// end ends both children in the given way, unless that has been done, and tidies up.
+func (c *ControlPlane) end(child func(*process) error) error {
 	c.change.Lock()
 	defer c.change.Unlock()
 	if c.stopped {
@@ -102,7 +107,7 @@ func (c *ControlPlane) Stop(ctx context.Context) error {
 	var errs []error
 	for _, p := range []*process{c.apiserver, c.etcd} {
 		if p != nil {
-			errs = append(errs, p.stop(ctx, stopGrace))
+			errs = append(errs, child(p))
 		}
 	}
 	if err := os.Remove(c.KubeconfigPath()); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -160,7 +165,8 @@ func (c *ControlPlane) Err() error {
 	return c.err
 }
 
-// watch stops everything when a child ends that nobody stopped.
+// watch ends everything when a child ends that nobody stopped. The other one is killed: without etcd the API server
+// would not end by itself in time.
 func (c *ControlPlane) watch(p *process) {
 	<-p.done
 	if p.stopping.Load() {
@@ -169,10 +175,8 @@ func (c *ControlPlane) watch(p *process) {
 	c.mu.Lock()
 	c.err = p.exited()
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*stopGrace)
-	defer cancel()
-	if err := c.Stop(ctx); err != nil {
-		c.log("stopping after %s ended: %v", p.name, err)
+	if err := c.end((*process).kill); err != nil {
+		c.log("after %s ended: %v", p.name, err)
 	}
 }
 

@@ -6,5 +6,6 @@
 //
 // There is no controller manager and no scheduler: namespaces are never emptied when they are deleted, owners do not
 // take their dependents with them, no pod is ever scheduled, and a namespace gets no ServiceAccount named default, so a
-// pod is refused until that ServiceAccount, or the one that it names, has been made. Token requests work without it.
+// pod is refused until that ServiceAccount, or the one that it names, has been made. ClusterRoles that are aggregated
+// from others, such as view and edit, stay empty. Token requests work without it.
 package controlplane
