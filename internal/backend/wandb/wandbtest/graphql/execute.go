@@ -109,15 +109,28 @@ func (r *run) object(source Object, of *object, selection []Selection, path []an
 			out[f.Key()] = of.name
 			continue
 		}
-		value, err := source.Field(f.Name, substituteAll(f.Args, r.vars))
+		known := of.fields[f.Name]
+		value, err := r.field(source, known, f.Selection)
 		if err != nil {
 			out[f.Key()] = nil
 			r.failed(err, at)
 			continue
 		}
-		out[f.Key()] = r.complete(value, r.schema.objects[of.fields[f.Name].of.base()], f.inner, at)
+		out[f.Key()] = r.complete(value, r.schema.objects[known.of.base()], f.inner, at)
 	}
 	return out
+}
+
+func (r *run) field(source Object, known field, s Selection) (any, error) {
+	args := Args{}
+	for key, given := range substituteAll(s.Args, r.vars) {
+		value, err := r.schema.coerce(known.args[key].of, given)
+		if err != nil {
+			return nil, &Refusal{Status: http.StatusBadRequest, Message: err.Error()}
+		}
+		args[key] = value
+	}
+	return source.Field(s.Name, args)
 }
 
 func (r *run) complete(value any, of *object, inner []Selection, path []any) any {
