@@ -122,10 +122,7 @@ func (c *Client) refusal(op string, response transport.Response) error {
 }
 
 func (c *Client) explain(answer *refused) (backend.Kind, string) {
-	words := ""
-	if said := transport.Clean(answer.message); said != "" {
-		words = ": " + said
-	}
+	words := words(answer.message)
 	switch {
 	case answer.status == http.StatusUnauthorized:
 		return backend.AccessDenied, c.where() + " does not take the credential: check username and password, or token, in the Secret" + words
@@ -142,6 +139,14 @@ func (c *Client) explain(answer *refused) (backend.Kind, string) {
 		return backend.Conflict, c.where() + " says that somebody else changed this at the same time" + words
 	}
 	return backend.Unsupported, fmt.Sprintf("%s answered %d %s%s", c.where(), answer.status, http.StatusText(answer.status), words)
+}
+
+// words gives what the server said, as the end of a message.
+func words(message string) string {
+	if said := transport.Clean(message); said != "" {
+		return ": " + said
+	}
+	return ""
 }
 
 // workspaceProblem recognises the 500 by which a server without workspaces answers every request that names one

@@ -3,6 +3,7 @@ package mlflow
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -107,13 +108,13 @@ func (c *Client) changeRound(ctx context.Context, works []*work) error {
 	}
 	_ = deciding.Wait() // Errors are in the results.
 
-	var stop atomic.Pointer[backend.Error]
+	var b breaker
 	var writing errgroup.Group
 	writing.SetLimit(atOnce)
 	for _, w := range works {
 		for _, part := range parts(w.edit) {
 			writing.Go(func() error {
-				c.writePart(ctx, w, part, &stop)
+				c.writePart(ctx, w, part, &b)
 				return nil
 			})
 		}
@@ -127,10 +128,7 @@ func (c *Client) changeRound(ctx context.Context, works []*work) error {
 		w.result.After.Tags = w.result.Before.Tags.Apply(w.result.Edit)
 		w.result.ReadAt = c.now()
 	}
-	if err := stop.Load(); err != nil {
-		return err
-	}
-	return nil
+	return b.err()
 }
 
 func (c *Client) readBefore(ctx context.Context, works []*work) error {
@@ -184,8 +182,8 @@ func (c *Client) decide(w *work) {
 	w.edit = tags.Edit{Set: cut(edit.Set), Remove: edit.Remove}
 }
 
-func (c *Client) writePart(ctx context.Context, w *work, part tags.Edit, stop *atomic.Pointer[backend.Error]) {
-	if err := stop.Load(); err != nil {
+func (c *Client) writePart(ctx context.Context, w *work, part tags.Edit, b *breaker) {
+	if err := b.err(); err != nil {
 		w.fail(err, false)
 		return
 	}
@@ -199,19 +197,40 @@ func (c *Client) writePart(ctx context.Context, w *work, part tags.Edit, stop *a
 	}
 	// Where there was no answer, the server may have done it nevertheless.
 	w.fail(err, backend.IsKind(err, backend.Unavailable))
+	b.note(err)
+}
+
+// breaker ends a batch whose further requests would fail in the same way.
+type breaker struct {
+	stop        atomic.Pointer[backend.Error]
+	unavailable atomic.Int64
+}
+
+// mostUnavailable is how many requests may fail for want of an answer; one or two may be the fault of their runs.
+const mostUnavailable = 3
+
+func (b *breaker) note(err error) {
 	var e *backend.Error
-	if errors.As(err, &e) && affectsAll(e) {
-		stop.CompareAndSwap(nil, e)
+	if !errors.As(err, &e) {
+		return
+	}
+	all := false
+	switch e.Kind {
+	case backend.RateLimited, backend.AddressRefused:
+		all = true
+	case backend.AccessDenied:
+		all = answerOf(e).status != http.StatusForbidden // which is about the experiment of the run
+	case backend.Unavailable:
+		all = b.unavailable.Add(1) >= mostUnavailable
+	}
+	if all {
+		b.stop.CompareAndSwap(nil, e)
 	}
 }
 
-// affectsAll says whether the next request would fail in the same way. A 403 is about the experiment of the run.
-func affectsAll(e *backend.Error) bool {
-	switch e.Kind {
-	case backend.RateLimited, backend.Unavailable, backend.AddressRefused:
-		return true
-	case backend.AccessDenied:
-		return answerOf(e).status != 403
+func (b *breaker) err() error {
+	if e := b.stop.Load(); e != nil {
+		return e
 	}
-	return false
+	return nil
 }

@@ -113,8 +113,11 @@ func (c *Client) Limits() backend.Limits {
 // adapt makes the pages smaller after one that did not come, which may have been too big or too slow (runs bring all
 // their metrics and parameters along), and larger again after one that did.
 func (c *Client) adapt(size int, err error) {
-	next := min(size*2, c.config.Page)
-	if backend.IsKind(err, backend.Unavailable) {
+	next := size
+	switch {
+	case err == nil:
+		next = min(size*2, c.config.Page)
+	case backend.IsKind(err, backend.Unavailable) && !errors.Is(err, context.Canceled):
 		next = max(size/2, min(smallestPage, c.config.Page))
 	}
 	c.page.CompareAndSwap(int64(size), int64(next))

@@ -135,7 +135,8 @@ func (c *Client) experimentByName(ctx context.Context, name string) (string, err
 	}
 	if err != nil || gone {
 		return "", &backend.Error{Kind: backend.AccessDenied, Op: op, Err: err,
-			Message: fmt.Sprintf("experiment %q is gone or hidden: restore it or make it, or take it out of the project", transport.Clean(name))}
+			Message: fmt.Sprintf("experiment %q is gone or hidden: restore it or make it, or take it out of the project%s",
+				transport.Clean(name), words(answerOf(err).message))}
 	}
 	return out.Experiment.ID, nil
 }

@@ -31,6 +31,8 @@ type Options struct {
 	Prefix string
 	// Args are further arguments of "mlflow server", Env further variables as KEY=value.
 	Args, Env []string
+	// Python that has MLflow, to try other versions; empty is the one of pyenv.
+	Python string
 	// Log gets the progress of making the Python environment, which takes a minute once; nil is os.Stderr.
 	Log io.Writer
 }
@@ -58,9 +60,11 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = os.Stderr
 	}
-	python, err := pyenv.Ensure(ctx, o.Log)
-	if err != nil {
-		return nil, err
+	if o.Python == "" {
+		var err error
+		if o.Python, err = pyenv.Ensure(ctx, o.Log); err != nil {
+			return nil, err
+		}
 	}
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -73,7 +77,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	s := &Server{
 		URL: "http://127.0.0.1:" + strconv.Itoa(o.Port) + o.Prefix, Dir: dir,
-		python: python, ended: make(chan struct{}),
+		python: o.Python, ended: make(chan struct{}),
 	}
 	if err := s.spawn(o); err != nil {
 		return nil, err
@@ -175,12 +179,28 @@ func (s *Server) logTail() string {
 	return string(bytes.TrimSpace(log[max(0, len(log)-most):]))
 }
 
+// stopTime is how long the end may take; a killed process ends at once, but somebody must reap it.
+const stopTime = 30 * time.Second
+
 // Stop ends the server with all its processes, and waits for that.
 func (s *Server) Stop() error {
 	var err error
 	s.once.Do(func() { err = s.alive.Close() })
 	<-s.ended
-	return err
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(stopTime)
+	for {
+		// The group has the number of the process that led it, and lasts until the last of its processes is gone.
+		if errors.Is(syscall.Kill(-s.cmd.Process.Pid, 0), syscall.ESRCH) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			return errors.Join(err, fmt.Errorf("processes of the MLflow server are left in group %d", s.cmd.Process.Pid))
+		}
+	}
 }
 
 // Python runs a script with the real MLflow client, MLFLOW_TRACKING_URI set, and returns what it printed.
