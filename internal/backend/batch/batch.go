@@ -5,7 +5,6 @@ package batch
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -219,10 +218,4 @@ func (b *Batcher) stop(cause error) {
 			it.fail(err)
 		}
 	}
-}
-
-func (b *Batcher) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return fmt.Sprintf("batcher with %d changes waiting", len(b.changes))
 }

@@ -8,24 +8,31 @@ import (
 	"github.com/runtag/runtag/internal/tags"
 )
 
-// fakeTracker is a Backend that a test looks into and breaks. Its requests can be held up.
+// fakeTracker is a Backend that a test looks into, holds up and breaks.
 type fakeTracker struct {
 	backend.Backend
 
-	mu      sync.Mutex
 	limits  backend.Limits
 	changes [][]string // the ids of each call of Change
 	queries []backend.Query
 	prios   []backend.Priority
-	broken  func(ctx context.Context, ids []string) error // of a whole batch
-	pages   func(query backend.Query, cursor string) (backend.Page, error)
-	entered chan []string // each call is sent here first, if not nil
-	release chan struct{} // and waits for this
+	broken  func(ctx context.Context, ids []string) error // of a whole call, after its edits were decided
+	pages   func(ctx context.Context, query backend.Query, cursor string) (backend.Page, error)
+
+	once    sync.Once
+	entered chan struct{} // closed by the first call of Change, if not nil,
+	release chan struct{} // which then waits for this
 }
 
 func newFake() *fakeTracker {
 	return &fakeTracker{limits: backend.Limits{Read: 100, Change: 100, ChangeActive: 10}}
 }
+
+// hold makes the first call of Change wait for letGo. It has to be called in the bubble, whose channels these are.
+func (f *fakeTracker) hold() { f.entered, f.release = make(chan struct{}), make(chan struct{}) }
+
+func (f *fakeTracker) waitForCall() { <-f.entered }
+func (f *fakeTracker) letGo()       { close(f.release) }
 
 func (f *fakeTracker) Limits() backend.Limits { return f.limits }
 
@@ -34,13 +41,13 @@ func (f *fakeTracker) Change(ctx context.Context, changes []backend.Change) ([]b
 	for i, c := range changes {
 		ids[i] = c.Run.ID
 	}
-	f.mu.Lock()
 	f.changes = append(f.changes, ids)
 	f.prios = append(f.prios, backend.PriorityOf(ctx))
-	f.mu.Unlock()
 	if f.entered != nil {
-		f.entered <- ids
-		<-f.release
+		f.once.Do(func() {
+			close(f.entered)
+			<-f.release
+		})
 	}
 	results := make([]backend.Result, len(changes))
 	for i, c := range changes {
@@ -56,13 +63,12 @@ func (f *fakeTracker) Change(ctx context.Context, changes []backend.Change) ([]b
 	return results, nil
 }
 
+// List knows every id, and two runs of every name.
 func (f *fakeTracker) List(ctx context.Context, query backend.Query, cursor string) (backend.Page, error) {
-	f.mu.Lock()
 	f.queries = append(f.queries, query)
 	f.prios = append(f.prios, backend.PriorityOf(ctx))
-	f.mu.Unlock()
 	if f.pages != nil {
-		return f.pages(query, cursor)
+		return f.pages(ctx, query, cursor)
 	}
 	var page backend.Page
 	for _, id := range query.IDs {
@@ -75,3 +81,5 @@ func (f *fakeTracker) List(ctx context.Context, query backend.Query, cursor stri
 }
 
 func addX(backend.Run) (tags.Edit, error) { return tags.Edit{Set: tags.Set{"x": ""}}, nil }
+
+func nothing(backend.Run) (tags.Edit, error) { return tags.Edit{}, nil }

@@ -30,11 +30,13 @@ type entry struct {
 	readAt   time.Time
 	missedAt time.Time
 	attempt  int
+	listed   uint64 // the number of the last look that had it in its list
 	presence Presence
 	misses   uint8
 	calm     uint8 // looks in a row that saw the same host, up to calmLooks
 	known    bool
 	wrote    bool // readAt is the time of a write
+	active   bool // is in Snapshot.active
 	ended    bool // the last state that says either was an ended one
 }
 

@@ -56,11 +56,12 @@ func (l *Look) End() Changes {
 	s := l.snapshot
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	listed := make(map[string]struct{}, len(l.runs))
+	s.looks++
 	var c changes
 	for i := range l.runs {
-		listed[l.runs[i].ID] = struct{}{}
-		s.see(&c, l.began, &l.runs[i], look)
+		if e := s.see(&c, l.began, &l.runs[i], look); e != nil {
+			e.listed = s.looks
+		}
 	}
 	expected := s.active
 	if l.scope == Everything {
@@ -68,10 +69,9 @@ func (l *Look) End() Changes {
 	}
 	out := c.done()
 	for id, e := range expected {
-		if _, in := listed[id]; in || e.presence != Present || e.older(l.began) {
-			continue
+		if e.listed != s.looks && e.presence == Present && !e.older(l.began) {
+			out.Left = append(out.Left, id)
 		}
-		out.Left = append(out.Left, id)
 	}
 	slices.Sort(out.Left)
 	return out

@@ -69,6 +69,7 @@ type Changes struct {
 // Snapshot is safe for concurrent use.
 type Snapshot struct {
 	mu      sync.RWMutex
+	looks   uint64                // complete ones so far
 	entries map[string]*entry     // all tracked ids
 	active  map[string]*entry     // those last seen active
 	named   map[string]*nameEntry // all tracked names
@@ -182,7 +183,7 @@ func (s *Snapshot) ReadByID(began time.Time, asked []string, found []backend.Run
 		}
 		if e.miss(began) {
 			c.id(id)
-			delete(s.active, id)
+			s.sort(id, e)
 		}
 	}
 	return c.done()
@@ -197,21 +198,33 @@ func (s *Snapshot) Wrote(at time.Time, run backend.Run) {
 	s.see(&c, at, &run, write)
 }
 
-// see takes in one run, wherever it comes from.
-func (s *Snapshot) see(c *changes, at time.Time, run *backend.Run, from origin) {
-	if e := s.entries[run.ID]; e != nil {
+// see takes in one run, wherever it comes from, and gives its entry, if it is tracked.
+func (s *Snapshot) see(c *changes, at time.Time, run *backend.Run, from origin) *entry {
+	e := s.entries[run.ID]
+	if e != nil {
 		if e.see(at, run, from) {
 			c.id(run.ID)
 		}
-		if e.presence == Present && e.run.State.Active() {
-			s.active[run.ID] = e
-		} else {
-			delete(s.active, run.ID)
-		}
+		s.sort(run.ID, e)
 	}
 	if len(s.named) > 0 {
 		s.seeName(c, at, run)
 	}
+	return e
+}
+
+// sort puts an entry among the active ones, or takes it from there.
+func (s *Snapshot) sort(id string, e *entry) {
+	active := e.presence == Present && e.run.State.Active()
+	switch {
+	case active == e.active:
+		return
+	case active:
+		s.active[id] = e
+	default:
+		delete(s.active, id)
+	}
+	e.active = active
 }
 
 // changes gathers Changes without doubles.
