@@ -154,6 +154,10 @@ type RemovedTag struct {
 	// gone says that it was seen gone since the last removal.
 	// +optional
 	Gone bool `json:"gone,omitempty"`
+	// replaced is the value (MLflow) that comes back instead of the tag, until that was done.
+	// +optional
+	// +kubebuilder:validation:MaxLength=8000
+	Replaced *string `json:"replaced,omitempty"`
 }
 
 // PendingTags is what a policy keeps runtag from doing.
@@ -251,10 +255,6 @@ type RunStatus struct {
 	// attempts counts how often the run was started: once, and once more for each time it was resumed.
 	// +optional
 	Attempts int32 `json:"attempts,omitempty"`
-	// stale says that the tracker calls the run active and nothing has been heard of it for 7 days after its start
-	// (MLflow does not notice when a process dies). It is looked at like an ended one until something on it changes.
-	// +optional
-	Stale bool `json:"stale,omitempty"`
 }
 
 // TrainingRunStatus is what was seen and done.

@@ -1,0 +1,73 @@
+// Package controllers is the one list of everything that runs in the manager.
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/runtag/runtag/controllers/trackingproject"
+	"github.com/runtag/runtag/controllers/trainingrun"
+	"github.com/runtag/runtag/controllers/trigger"
+	"github.com/runtag/runtag/internal/audit"
+	"github.com/runtag/runtag/internal/backend/batch"
+	"github.com/runtag/runtag/internal/backend/transport"
+	"github.com/runtag/runtag/internal/connect"
+	"github.com/runtag/runtag/internal/metrics"
+	"github.com/runtag/runtag/internal/tags"
+	"github.com/runtag/runtag/internal/tracking"
+)
+
+// Options are what the operator is started with.
+type Options struct {
+	// Addresses says which addresses of trackers may be dialled.
+	Addresses *transport.AddressPolicy
+	// Ceiling is the highest policy for every project.
+	Ceiling tags.Policy
+	// ProxyFromEnvironment lets requests to trackers go through HTTP_PROXY and HTTPS_PROXY.
+	ProxyFromEnvironment bool
+	Clock                clock.Clock
+	Metrics              *metrics.Metrics
+	Version              string
+}
+
+// Workers: a pass over a TrainingRun never waits for a tracker, one over a TrackingProject for as long as a look takes.
+const (
+	runWorkers     = 16
+	projectWorkers = 32
+)
+
+// Add adds everything that runs to the manager.
+func Add(ctx context.Context, mgr manager.Manager, o Options) error {
+	if err := trainingrun.AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return fmt.Errorf("add field indexes: %w", err)
+	}
+	registry := tracking.NewRegistry(o.Clock, batch.Options{Clock: o.Clock, Log: mgr.GetLogger().WithName("batch")})
+	connector := connect.New(connect.Options{
+		Secrets: mgr.GetAPIReader(), Policy: o.Addresses, Limiters: transport.NewLimiters(o.Clock), Clock: o.Clock,
+		ProxyFromEnvironment: o.ProxyFromEnvironment, Observe: o.Metrics.Request, Version: o.Version,
+	})
+	for _, runnable := range []manager.Runnable{registry, connector} {
+		if err := mgr.Add(runnable); err != nil {
+			return err
+		}
+	}
+	recorder := mgr.GetEventRecorder("runtag")
+	runs, projects := &trigger.Trigger{}, &trigger.Trigger{}
+	if err := trainingrun.New(trainingrun.Options{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: o.Clock, Recorder: recorder,
+		Audit: audit.New(mgr.GetLogger()), Metrics: o.Metrics, Registry: registry,
+		Runs: runs, Projects: projects, Ceiling: o.Ceiling,
+	}).SetupWithManager(mgr, runWorkers); err != nil {
+		return fmt.Errorf("set up the TrainingRun controller: %w", err)
+	}
+	if err := trackingproject.New(trackingproject.Options{
+		Client: mgr.GetClient(), Clock: o.Clock, Recorder: recorder, Metrics: o.Metrics, Registry: registry,
+		Connector: connector, Runs: runs, Projects: projects,
+	}).SetupWithManager(mgr, projectWorkers); err != nil {
+		return fmt.Errorf("set up the TrackingProject controller: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package trackingproject
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/backend"
+	"github.com/runtag/runtag/internal/backend/snapshot"
+	"github.com/runtag/runtag/internal/tracking"
+)
+
+// errSuspended ends a pass over a suspended project.
+var errSuspended = errors.New("suspended")
+
+// healthOf turns what ended a pass into what the conditions say.
+func healthOf(err error) tracking.Health {
+	if errors.Is(err, errSuspended) {
+		return tracking.Health{
+			Reason:  v1alpha1.ReasonSuspended,
+			Message: "spec.suspend is set, so nothing is sent to the tracker; set it to false to go on",
+		}
+	}
+	return tracking.HealthOf(err)
+}
+
+// connect opens the tracker.
+func (c *Controller) connect(ctx context.Context, s *scope) error {
+	if s.project.Spec.Suspend {
+		return errSuspended
+	}
+	conn, err := c.Connector.Open(ctx, s.project)
+	if err != nil {
+		return err
+	}
+	if s.tracker.Connection() != conn {
+		if err := c.Registry.Connect(ctx, s.tracker, conn); err != nil {
+			return err
+		}
+		s.memory.checkDue, s.memory.activeAt, s.memory.fullAt, s.memory.listedAt = true, time.Time{}, time.Time{}, time.Time{}
+	}
+	return nil
+}
+
+// check verifies access before the first look and once per full look, or where something went wrong.
+func (c *Controller) check(ctx context.Context, s *scope) error {
+	if !s.memory.checkDue && s.memory.failures == 0 && !s.fullDue() {
+		return nil
+	}
+	info, err := s.tracker.Backend().Check(backend.WithPriority(ctx, backend.PriorityActiveLook))
+	if err != nil {
+		return err
+	}
+	s.memory.checkDue, s.memory.runs = false, info.Runs
+	return nil
+}
+
+// fullDue says whether every tracked run is to be looked at now: it is time, there was none on this connection, or a
+// person asked.
+func (s *scope) fullDue() bool {
+	return !s.memory.fullAt.After(s.now) || !s.tracker.Primed() || s.project.Annotations[v1alpha1.AnnotationLookAt] != s.memory.lookAt
+}
+
+// look lists what is due and queues the TrainingRuns whose run changed.
+func (c *Controller) look(ctx context.Context, s *scope) error {
+	asked := s.project.Annotations[v1alpha1.AnnotationLookAt]
+	full := s.fullDue()
+	if !full && s.memory.activeAt.After(s.now) {
+		return nil
+	}
+	kind, spec := "active", s.project.Spec
+	var err error
+	if full {
+		kind = "full"
+		err = c.fullLook(ctx, s)
+	} else {
+		err = c.activeLook(ctx, s)
+	}
+	if err != nil {
+		return err
+	}
+	took := c.Clock.Now().Sub(s.now)
+	c.Metrics.Looked(kind, took)
+	s.memory.slow = 0
+	if took > spec.Interval.Duration {
+		s.memory.slow = took
+	}
+	s.memory.lookAt, s.memory.activeAt = asked, c.Clock.Now().Add(jittered(spec.Interval.Duration))
+	if full {
+		s.memory.fullAt = c.Clock.Now().Add(jittered(spec.FullInterval.Duration))
+		s.tracker.SetPrimed()
+	}
+	return nil
+}
+
+// activeLook lists what is active or was since the last look, and asks by id for what left that list or was not found.
+func (c *Controller) activeLook(ctx context.Context, s *scope) error {
+	ctx = backend.WithPriority(ctx, backend.PriorityActiveLook)
+	if len(s.byID)+len(s.byName) == 0 {
+		return nil
+	}
+	began := c.Clock.Now()
+	since := s.memory.listedAt
+	if since.IsZero() {
+		since = began.Add(-s.project.Spec.Interval.Duration)
+	}
+	changes, err := c.list(ctx, s, backend.Query{Since: s.tracker.ToServer(since.Add(-sinceSlack))}, began, snapshot.Recent)
+	if err != nil {
+		return err
+	}
+	s.memory.listedAt = began
+	s.queue(c.Runs, changes)
+	ask := append(changes.Left, s.tracker.Snapshot.Unseen()...)
+	slices.Sort(ask)
+	if err := c.readByID(ctx, s, slices.Compact(ask)); err != nil {
+		return err
+	}
+	return c.readByName(ctx, s)
+}
+
+// sinceSlack covers the tracker's clock, which may be off by as much as is not corrected, and its slow indexes.
+const sinceSlack = 10 * time.Second
+
+// fullLook looks at every tracked run: by id, or by all pages of the project where these are fewer requests.
+func (c *Controller) fullLook(ctx context.Context, s *scope) error {
+	ctx = backend.WithPriority(ctx, backend.PriorityFullLook)
+	limits := s.tracker.Backend().Limits()
+	ids := make([]string, 0, len(s.byID))
+	for id := range s.byID {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	began := c.Clock.Now()
+	if s.memory.runs > 0 && requests(s.memory.runs, limits.Page) < requests(len(ids), limits.Read) {
+		changes, err := c.list(ctx, s, backend.Query{All: true}, began, snapshot.Everything)
+		if err != nil {
+			return err
+		}
+		s.queue(c.Runs, changes)
+		ids = append(changes.Left, s.tracker.Snapshot.Unseen()...)
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
+	}
+	if err := c.readByID(ctx, s, ids); err != nil {
+		return err
+	}
+	s.memory.listedAt = began
+	return c.readByName(ctx, s)
+}
+
+func requests(items, each int) int { return (items + each - 1) / max(each, 1) }
+
+// list takes in one complete list; a page that fails leaves everything as it was.
+func (c *Controller) list(ctx context.Context, s *scope, query backend.Query, began time.Time, scope snapshot.Scope) (snapshot.Changes, error) {
+	look := s.tracker.Snapshot.Begin(began, scope)
+	err := c.pages(ctx, s, query, look.Add)
+	if err != nil {
+		return snapshot.Changes{}, err
+	}
+	return look.End(), nil
+}
+
+// pages goes through all pages of a query.
+func (c *Controller) pages(ctx context.Context, s *scope, query backend.Query, take func([]backend.Run)) error {
+	for cursor := ""; ; {
+		page, err := s.tracker.Backend().List(ctx, query, cursor)
+		if err != nil {
+			return err
+		}
+		s.tracker.SetServerTime(page.ServerTime, c.Clock.Now())
+		take(page.Runs)
+		if page.Next == "" {
+			return nil
+		}
+		cursor = page.Next
+	}
+}
+
+// readByID asks for runs by id, which is the only way to learn that one is gone.
+func (c *Controller) readByID(ctx context.Context, s *scope, ids []string) error {
+	for batch := range slices.Chunk(ids, max(s.tracker.Backend().Limits().Read, 1)) {
+		began := c.Clock.Now()
+		var found []backend.Run
+		if err := c.pages(ctx, s, backend.Query{IDs: batch}, func(runs []backend.Run) { found = append(found, runs...) }); err != nil {
+			return err
+		}
+		s.queue(c.Runs, s.tracker.Snapshot.ReadByID(began, batch, found))
+	}
+	return nil
+}
+
+// readByName asks for the names of which the run is not known yet.
+func (c *Controller) readByName(ctx context.Context, s *scope) error {
+	names := make([]string, 0, len(s.byName))
+	for name := range s.byName {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for batch := range slices.Chunk(names, max(s.tracker.Backend().Limits().Read, 1)) {
+		began := c.Clock.Now()
+		var found []backend.Run
+		if err := c.pages(ctx, s, backend.Query{Names: batch}, func(runs []backend.Run) { found = append(found, runs...) }); err != nil {
+			return err
+		}
+		s.queue(c.Runs, s.tracker.Snapshot.ReadByName(began, batch, found))
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package trackingproject
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/backend/snapshot"
+)
+
+const (
+	// countEvery bounds how often counts alone are written.
+	countEvery = time.Minute
+	maxTags    = 100
+	lastRetry  = 5 * time.Minute
+)
+
+// summarize turns what the pass found into the status.
+func (c *Controller) summarize(s *scope) {
+	st := &s.project.Status
+	st.ObservedGeneration = s.project.Generation
+	st.Backend, st.Project = describe(s.project)
+	if s.memory.countedAt.IsZero() || s.now.Sub(s.memory.countedAt) >= countEvery {
+		s.count()
+	}
+	before := meta.FindStatusCondition(s.stored.Status.Conditions, v1alpha1.ConditionReady)
+	status, reason, message, stalled := s.state()
+	setConditions(s.project, status, reason, message, stalled)
+	if status != metav1.ConditionTrue && (before == nil || before.Reason != reason) {
+		c.Recorder.Eventf(s.project, nil, corev1.EventTypeWarning, reason, "Look", "%s", message)
+	}
+}
+
+// state is the one place that says which of the things that are wrong with a tracker is told.
+func (s *scope) state() (status metav1.ConditionStatus, reason, message string, stalled bool) {
+	switch {
+	case !s.health.OK():
+		return metav1.ConditionFalse, s.health.Reason, s.health.Message, s.health.NeedsPerson()
+	case s.missing > 0:
+		return metav1.ConditionFalse, v1alpha1.ReasonRunsMissing, fmt.Sprintf(
+			"%d of %d known runs are not found: many at once, or after a change of address or credential, so none is called deleted. "+
+				"If they are really gone: kubectl annotate tproj %s -n %s --overwrite %s=%s",
+			s.missing, len(s.runs), s.project.Name, s.project.Namespace, v1alpha1.AnnotationAcceptMissing, acceptToken(s.project)), true
+	}
+	reason, message = v1alpha1.ReasonLooking, "the tracker answers"
+	if s.memory.slow > 0 {
+		reason = v1alpha1.ReasonPollingSlow
+		message = fmt.Sprintf("a look takes %s, longer than the interval of %s, so looks come as fast as they can; raise spec.interval",
+			s.memory.slow.Round(time.Second), s.project.Spec.Interval.Duration)
+	}
+	if notices := s.tracker.Backend().Notices(); len(notices) > 0 {
+		message += "; " + strings.Join(notices, "; ")
+	}
+	return metav1.ConditionTrue, reason, message, false
+}
+
+// setConditions writes the three conditions after kstatus.
+func setConditions(p *v1alpha1.TrackingProject, status metav1.ConditionStatus, reason, message string, stalled bool) {
+	set := func(kind string, status metav1.ConditionStatus) {
+		meta.SetStatusCondition(&p.Status.Conditions, metav1.Condition{
+			Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: p.Generation,
+		})
+	}
+	set(v1alpha1.ConditionReady, status)
+	meta.RemoveStatusCondition(&p.Status.Conditions, v1alpha1.ConditionReconciling)
+	meta.RemoveStatusCondition(&p.Status.Conditions, v1alpha1.ConditionStalled)
+	switch {
+	case status == metav1.ConditionTrue:
+	case stalled:
+		set(v1alpha1.ConditionStalled, metav1.ConditionTrue)
+	default:
+		set(v1alpha1.ConditionReconciling, metav1.ConditionTrue)
+	}
+}
+
+func describe(p *v1alpha1.TrackingProject) (kind, project string) {
+	if w := p.Spec.Wandb; w != nil {
+		return "wandb", w.Entity + "/" + w.Project
+	}
+	project = strings.Join(p.Spec.MLflow.Experiments, ",")
+	if runes := []rune(project); len(runes) > 512 {
+		project = string(runes[:511]) + "…"
+	}
+	return "mlflow", project
+}
+
+// count writes the counts; they change all the time, so not more often than countEvery.
+func (s *scope) count() {
+	s.memory.countedAt = s.now
+	st := &s.project.Status
+	st.Runs, st.TrackedRuns, st.Pending, st.Tags = nil, int32(len(s.runs)), nil, nil //nolint:gosec // a list in memory
+	if s.memory.runs >= 0 {
+		runs := int32(s.memory.runs) //nolint:gosec // a tracker's own count
+		st.Runs = &runs
+	}
+	var pending v1alpha1.PendingCounts
+	counts := map[string]int32{}
+	for i := range s.runs {
+		if p := s.runs[i].Status.Pending; p != nil {
+			pending.Runs++
+			pending.Adds += int32(len(p.Add))       //nolint:gosec // bounded by the CRD
+			pending.Removes += int32(len(p.Remove)) //nolint:gosec // bounded by the CRD
+		}
+	}
+	for _, view := range s.tracker.Snapshot.All() {
+		if view.Presence == snapshot.Present {
+			for key, raw := range view.Run.Tags {
+				counts[s.tracker.Backend().Dialect().FormatRaw(key, raw)]++
+			}
+		}
+	}
+	if pending.Runs > 0 {
+		st.Pending = &pending
+	}
+	for name, count := range counts {
+		if len([]rune(name)) <= 250 {
+			st.Tags = append(st.Tags, v1alpha1.TagCount{Name: name, Count: count})
+		}
+	}
+	slices.SortFunc(st.Tags, func(a, b v1alpha1.TagCount) int {
+		return cmp.Or(-cmp.Compare(a.Count, b.Count), strings.Compare(a.Name, b.Name))
+	})
+	st.Tags = st.Tags[:min(len(st.Tags), maxTags)]
+}
+
+// next is when the project has to be looked at again.
+func (s *scope) next() time.Duration {
+	if s.health.Reason == v1alpha1.ReasonSuspended {
+		return 0
+	}
+	if !s.health.OK() {
+		wait := time.Second
+		for range s.memory.failures - 1 {
+			wait = min(2*wait, lastRetry)
+		}
+		if until := s.health.Until.Sub(s.now); until > wait {
+			wait = until
+		}
+		return jittered(wait)
+	}
+	due := s.memory.activeAt
+	if s.memory.fullAt.Before(due) {
+		due = s.memory.fullAt
+	}
+	return max(due.Sub(s.now), time.Millisecond)
+}

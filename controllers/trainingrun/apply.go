@@ -1,0 +1,101 @@
+package trainingrun
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trigger"
+	"github.com/runtag/runtag/internal/audit"
+	"github.com/runtag/runtag/internal/backend"
+	"github.com/runtag/runtag/internal/tags"
+)
+
+// apply hands the planned change to the project's queue. The ownership record it rests on has been written before.
+func (c *Controller) apply(s *scope) {
+	if !s.hasPlan || s.planned.Edit.Empty() || !s.usable() || !s.canRetry() {
+		return
+	}
+	if s.memory.sent == s.run.ResourceVersion { // in the queue already, and nothing changed since
+		return
+	}
+	s.memory.sent = s.run.ResourceVersion
+	c.send(s)
+}
+
+// send queues the change, to be planned once more on the run as it is read right before the write.
+func (c *Controller) send(s *scope) {
+	job := &job{
+		key: s.key(), uid: s.run.UID, sent: s.run.ResourceVersion, run: s.run.DeepCopy(),
+		managers: fieldManagers(s.run), dialect: s.input.Dialect,
+	}
+	input := s.input
+	input.Record = record(&s.run.Status)
+	tracker := s.tracker
+	tracker.Queue().Change(string(s.run.UID), backend.PriorityEdit, backend.Change{
+		Run:    s.view.Run,
+		Decide: c.decide(input, s.planner()),
+	}, func(result backend.Result) {
+		if result.After.ID != "" {
+			tracker.Snapshot.Wrote(result.ReadAt, result.After)
+		}
+		c.sent(job, result)
+		if health := backend.KindOf(result.Err); health == backend.AccessDenied || health == backend.Unsupported {
+			c.Projects.Enqueue(tracker.Key, trigger.Done)
+		}
+		c.Runs.Enqueue(job.key, trigger.Done)
+	})
+}
+
+// decide plans once more, on the run as it was read right before the write. What is not covered by the ownership record
+// that was written down is a conflict: the next pass plans and writes down anew.
+func (c *Controller) decide(input tags.Input, plan func(tags.Input) tags.Plan) func(backend.Run) (tags.Edit, error) {
+	return func(now backend.Run) (tags.Edit, error) {
+		fresh := input
+		fresh.Observed, fresh.RunUID, fresh.Now = now.Tags, now.UID, c.Clock.Now()
+		planned := plan(fresh)
+		if !input.Record.Authorizes(planned.Record) {
+			return tags.Edit{}, &backend.Error{
+				Kind: backend.Conflict, Op: "change tags of run " + now.ID,
+				Message: "the run changed since the change was planned; planning again",
+			}
+		}
+		return planned.Edit, nil
+	}
+}
+
+// job is a change on its way to the tracker.
+type job struct {
+	key      types.NamespacedName
+	uid      types.UID
+	sent     string
+	run      *v1alpha1.TrainingRun // for events
+	managers map[string]string     // tag to the field manager that declared it
+	dialect  tags.Dialect
+}
+
+// sent tells the world what became of a change, and leaves it for the next pass.
+func (c *Controller) sent(j *job, result backend.Result) {
+	o := outcome{sent: j.sent, result: result, at: c.Clock.Now()}
+	if result.Err == nil && !result.Edit.Empty() {
+		for _, change := range tags.Diff(result.Before.Tags, result.After.Tags, j.dialect) {
+			entry := historyEntry(change, o.at, v1alpha1.TagSourceSpec, j.managers[change.Name])
+			o.changes = append(o.changes, entry)
+			c.report(j.run, j.run.Status.Run, entry)
+		}
+		c.announce(j.run, o.changes)
+	}
+	c.post(j.key, j.uid, o)
+}
+
+// report writes the audit line and counts the change.
+func (c *Controller) report(run *v1alpha1.TrainingRun, on *v1alpha1.RunStatus, change v1alpha1.TagHistory) {
+	line := audit.Line{
+		Time: change.Time.Time, Namespace: run.Namespace, TrainingRun: run.Name, Project: run.Spec.ProjectRef.Name,
+		Tag: change.Tag, Change: string(change.Change), Source: string(change.Source), FieldManager: change.By,
+	}
+	if on != nil {
+		line.Run = on.ID
+	}
+	c.Audit.Write(line)
+	c.Metrics.TagChanged(string(change.Source), string(change.Change))
+}

@@ -1,0 +1,141 @@
+package trainingrun
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/backend"
+	"github.com/runtag/runtag/internal/tags"
+	"github.com/runtag/runtag/internal/tracking"
+)
+
+// memory is what is kept of one TrainingRun between two passes; only passes over that object touch it. It need not
+// survive a restart: without it a change is sent once more, or a look is taken once more, and nothing is lost.
+type memory struct {
+	uid types.UID
+
+	contest tags.Contest
+
+	// failure is what became of the last change, if it failed; the next one goes out after retryAt. It is about the
+	// object as it was at generation.
+	failure    tracking.Health
+	failures   int
+	retryAt    time.Time
+	generation int64
+	// refused are tags that the tracker did not take, with its words.
+	refused map[string]string
+
+	// done are changes that were made and are not in status.history yet.
+	done []v1alpha1.TagHistory
+
+	// sent is the resourceVersion whose change is in the project's queue; empty while there is none.
+	sent string
+	// look is the hash of the declarations that asked for a look, and lookAt when that was noticed.
+	look   string
+	lookAt time.Time
+	// missedAt is when a change found no such run: it has to be read by id after that before anything else.
+	missedAt time.Time
+}
+
+// outcome is what became of a change that a pass handed to the project's queue. It waits in the mailbox for the next pass.
+type outcome struct {
+	sent    string
+	result  backend.Result
+	changes []v1alpha1.TagHistory
+	at      time.Time
+}
+
+// recall gives the memory of an object, and what has come for it since the last pass.
+func (c *Controller) recall(key types.NamespacedName, uid types.UID) (*memory, []outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m, ok := c.memories[key]
+	if !ok || m.uid != uid {
+		m = &memory{uid: uid}
+		c.memories[key] = m
+	}
+	mail := c.mailbox[uid]
+	delete(c.mailbox, uid)
+	return m, mail
+}
+
+// forget drops what is kept of an object that is gone.
+func (c *Controller) forget(key types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m, ok := c.memories[key]; ok {
+		delete(c.mailbox, m.uid)
+		delete(c.memories, key)
+	}
+}
+
+// post leaves an outcome for the next pass over an object that is still known.
+func (c *Controller) post(key types.NamespacedName, uid types.UID, o outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m, ok := c.memories[key]; ok && m.uid == uid {
+		c.mailbox[uid] = append(c.mailbox[uid], o)
+	}
+}
+
+const (
+	firstRetry = time.Second
+	lastRetry  = 5 * time.Minute
+	// firstReplan is the wait after a conflict: the run changed, so plan again at once, but not in a tight loop.
+	firstReplan = 50 * time.Millisecond
+)
+
+// failed notes that a change failed and when to try again: after a time that doubles, or when the tracker said.
+func (m *memory) failed(h tracking.Health, first time.Duration, generation int64, now time.Time) {
+	wait := first
+	for range m.failures {
+		wait = min(2*wait, lastRetry)
+	}
+	m.failures++
+	m.failure, m.generation, m.retryAt = h, generation, now.Add(wait)
+	if h.Until.After(m.retryAt) {
+		m.retryAt = h.Until
+	}
+}
+
+// succeeded clears what an earlier failure left.
+func (m *memory) succeeded() {
+	m.failure, m.failures, m.retryAt = tracking.Health{}, 0, time.Time{}
+}
+
+// take works the outcomes into the memory.
+func (s *scope) take(mail []outcome) {
+	m := s.memory
+	if m.generation != s.run.Generation { // another declaration: what failed before says nothing about it
+		m.succeeded()
+		m.refused = nil
+	}
+	for _, o := range mail {
+		if o.sent == m.sent {
+			m.sent = ""
+		}
+		m.done = append(m.done, o.changes...)
+		if !o.result.Edit.Empty() && o.result.Err == nil {
+			m.contest.Wrote(int(attempts(s.run)), o.result.Edit, o.at)
+		}
+		switch err := o.result.Err; backend.KindOf(err) {
+		case "":
+			if err != nil {
+				m.failed(tracking.HealthOf(err), firstRetry, s.run.Generation, o.at)
+			} else {
+				m.succeeded()
+			}
+		case backend.NotFound:
+			m.missedAt = o.at
+		case backend.Conflict:
+			m.failed(tracking.HealthOf(err), firstReplan, s.run.Generation, o.at)
+		case backend.InvalidTag:
+			m.refuse(err)
+			m.failed(tracking.HealthOf(err), firstRetry, s.run.Generation, o.at)
+		case backend.AccessDenied, backend.AddressRefused, backend.RateLimited, backend.Unavailable, backend.Unsupported:
+			m.failed(tracking.HealthOf(err), firstRetry, s.run.Generation, o.at)
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package trainingrun
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/backend/snapshot"
+)
+
+// resolveProject finds the TrackingProject and what is known of its tracker.
+func (c *Controller) resolveProject(ctx context.Context, s *scope) (bool, error) {
+	key := types.NamespacedName{Namespace: s.run.Namespace, Name: s.run.Spec.ProjectRef.Name}
+	tracker, known := c.Registry.Find(key)
+	project := &v1alpha1.TrackingProject{}
+	switch err := c.Client.Get(ctx, key, project); {
+	case err != nil && !apierrors.IsNotFound(err):
+		return false, fmt.Errorf("get TrackingProject %s: %w", key, err)
+	case err == nil:
+		known = known && tracker.UID == project.UID
+	case s.releasing && known && tracker.Queue() != nil: // deleted in the same sweep; its last good connection does it
+	case s.releasing:
+		return true, c.letGo(ctx, s, "its TrackingProject "+key.Name+" is gone")
+	default:
+		s.stop(waitingFor(v1alpha1.ReasonProjectNotReady, fmt.Sprintf(
+			"there is no TrackingProject %s in namespace %s: create it, or make a TrainingRun with another spec.projectRef", key.Name, key.Namespace)))
+		return true, nil
+	}
+	if !known { // the project's own controller has not seen it yet, and queues this object when it has
+		s.waiting = true
+		return true, nil
+	}
+	s.tracker = tracker
+	return c.ready(s), nil
+}
+
+// ready says whether the pass ends here because the project's runs have not been looked for yet.
+func (c *Controller) ready(s *scope) (done bool) {
+	health := s.tracker.Health()
+	switch {
+	case s.tracker.Queue() != nil && (s.tracker.Primed() || s.releasing && s.usable()):
+		return false
+	case health.OK() || s.releasing: // the first look is under way
+		s.waiting = true
+	case s.run.Status.ObservedGeneration == s.run.Generation && s.run.Status.Run != nil: // nothing is due
+		s.waiting = true
+	default:
+		s.stop(fromHealth(s.tracker.Key.Name, health))
+	}
+	return true
+}
+
+// findRun finds the run's id: in spec, in status where a runName was found before, or by that name now.
+func (c *Controller) findRun(_ context.Context, s *scope) (bool, error) {
+	if s.id = RunID(s.run); s.id != "" {
+		return false, nil
+	}
+	name := s.run.Spec.RunName
+	s.tracker.Snapshot.TrackName(name)
+	runs, known := s.tracker.Snapshot.Named(name)
+	if !known {
+		c.readName(s, name)
+		return true, nil
+	}
+	switch len(runs) {
+	case 0:
+		s.stop(waitingFor(v1alpha1.ReasonRunNotFound, fmt.Sprintf(
+			"there is no run named %q in project %s yet; its tags land when it appears", name, s.tracker.Key.Name)))
+		return true, nil
+	case 1:
+		s.id = runs[0].ID
+		return false, nil
+	}
+	ids := make([]string, 0, len(runs))
+	for _, r := range runs {
+		ids = append(ids, r.ID)
+	}
+	s.stop(stalled(v1alpha1.ReasonAmbiguousRun, fmt.Sprintf(
+		"%d runs of project %s are named %q (%s): make a TrainingRun with the spec.runID of the one you mean, or rename the others",
+		len(runs), s.tracker.Key.Name, name, shorten(strings.Join(ids, ", "), 200))))
+	return true, nil
+}
+
+// RunID is the id of the run that a TrainingRun stands for; empty while its runName is not found.
+func RunID(run *v1alpha1.TrainingRun) string {
+	if run.Spec.RunID != "" {
+		return run.Spec.RunID
+	}
+	if run.Status.Run != nil {
+		return run.Status.Run.ID
+	}
+	return ""
+}
+
+// refuseDuplicate lets only one TrainingRun of a namespace stand for a run: the older, then the one with the smaller UID.
+func (c *Controller) refuseDuplicate(ctx context.Context, s *scope) (bool, error) {
+	if s.releasing {
+		return false, nil
+	}
+	var same v1alpha1.TrainingRunList
+	if err := c.Client.List(ctx, &same, client.InNamespace(s.run.Namespace),
+		client.MatchingFields{IndexRun: runKey(s.run.Spec.ProjectRef.Name, s.id)}, client.DisableReadYourWritesConsistency,
+		client.UnsafeDisableDeepCopy); err != nil {
+		return false, fmt.Errorf("list TrainingRuns of run %s: %w", s.id, err)
+	}
+	for i := range same.Items {
+		if other := &same.Items[i]; precedes(other, s.run) {
+			s.stop(stalled(v1alpha1.ReasonDuplicateRun, fmt.Sprintf(
+				"TrainingRun %s stands for run %s already: delete one of the two", other.Name, s.id)))
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// precedes says whether a stands for a run rather than b.
+func precedes(a, b *v1alpha1.TrainingRun) bool {
+	switch {
+	case a.UID == b.UID || !a.DeletionTimestamp.IsZero():
+		return false
+	case !a.CreationTimestamp.Equal(&b.CreationTimestamp):
+		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	}
+	return a.UID < b.UID
+}
+
+// observe finds out what is on the run.
+func (c *Controller) observe(ctx context.Context, s *scope) (bool, error) {
+	s.tracker.Snapshot.TrackID(s.id)
+	if known := KnownRun(s.run); known.UID != "" {
+		s.tracker.Snapshot.Remember(known, int(attempts(s.run)))
+	}
+	s.view = s.tracker.Snapshot.Get(s.id)
+	if c.needsRead(s) {
+		c.readRun(s)
+		return true, nil
+	}
+	if s.view.Presence == snapshot.Present {
+		s.begin()
+		return false, nil
+	}
+	if !s.releasing && KnownRun(s.run).UID == "" {
+		s.stop(waitingFor(v1alpha1.ReasonRunNotFound, fmt.Sprintf(
+			"there is no run %s in project %s yet; its tags land when it appears", s.id, s.tracker.Key.Name)))
+		return true, nil
+	}
+	return true, c.vanished(ctx, s)
+}

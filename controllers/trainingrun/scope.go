@@ -1,0 +1,92 @@
+package trainingrun
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trigger"
+	"github.com/runtag/runtag/internal/backend/snapshot"
+	"github.com/runtag/runtag/internal/tags"
+	"github.com/runtag/runtag/internal/tracking"
+)
+
+// scope is what one pass knows of one object. Phases fill it from the top to the bottom.
+type scope struct {
+	now    time.Time
+	run    *v1alpha1.TrainingRun // as it is going to be
+	stored *v1alpha1.TrainingRun // as it was read
+	memory *memory
+
+	tracker *tracking.Project
+	id      string        // the run's id on the tracker; empty while a runName is not found
+	view    snapshot.View // what was last seen of it
+
+	input   tags.Input
+	planned tags.Plan
+	hasPlan bool
+
+	seen []v1alpha1.TagHistory // changes on the tracker that we did not make
+
+	state state // what the conditions are going to say
+	// waiting: nothing can be said before a read of the run, which queues the object again.
+	waiting bool
+	// releasing: the object is deleted and its tags have to go; released: it has been let go.
+	releasing, released bool
+	after               time.Duration // the earliest time that something is due; 0 for never
+}
+
+// state is what the conditions say: the first thing that keeps the object from being ready.
+type state struct {
+	reason, message string
+	ready           metav1.ConditionStatus
+	// stalled says that nothing but a change by a person helps.
+	stalled bool
+}
+
+func (c *Controller) newScope(run *v1alpha1.TrainingRun) *scope {
+	s := &scope{now: c.Clock.Now(), run: run, stored: run.DeepCopy()}
+	var mail []outcome
+	s.memory, mail = c.recall(s.key(), run.UID)
+	s.take(mail)
+	return s
+}
+
+func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s.run) }
+
+// stop ends the pass with this state.
+func (s *scope) stop(st state) { s.state = st }
+
+// due asks for another pass after this time at the latest.
+func (s *scope) due(after time.Duration) {
+	if after <= 0 {
+		after = time.Millisecond
+	}
+	if s.after == 0 || after < s.after {
+		s.after = after
+	}
+}
+
+func (s *scope) result() reconcile.Result {
+	priority := trigger.Periodic
+	return reconcile.Result{RequeueAfter: s.after, Priority: &priority}
+}
+
+// waitingFor is a state in which the operator goes on by itself.
+func waitingFor(reason, message string) state {
+	return state{reason: reason, message: message, ready: metav1.ConditionFalse}
+}
+
+// stalled is a state in which only a person can help.
+func stalled(reason, message string) state {
+	return state{reason: reason, message: message, ready: metav1.ConditionFalse, stalled: true}
+}
+
+// fromHealth repeats what is wrong with the tracker, for an object that has work due.
+func fromHealth(project string, h tracking.Health) state {
+	return waitingFor(h.Reason, "TrackingProject "+project+": "+h.Message)
+}

@@ -1,0 +1,112 @@
+package trainingrun
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+)
+
+// Field indexes of TrainingRuns.
+const (
+	// IndexProject finds the TrainingRuns of a project, within a namespace.
+	IndexProject = "spec.projectRef.name"
+	// IndexRun finds the TrainingRuns of a run, within a namespace.
+	IndexRun = "run"
+	// IndexRunUID finds the TrainingRuns of one incarnation of a run, in all namespaces.
+	IndexRunUID = "status.run.uid"
+)
+
+func runKey(project, id string) string { return project + "/" + id }
+
+// AddIndexes adds the field indexes that the controllers look things up by.
+func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	for field, extract := range map[string]func(*v1alpha1.TrainingRun) string{
+		IndexProject: func(r *v1alpha1.TrainingRun) string { return r.Spec.ProjectRef.Name },
+		IndexRun: func(r *v1alpha1.TrainingRun) string {
+			if id := RunID(r); id != "" {
+				return runKey(r.Spec.ProjectRef.Name, id)
+			}
+			return ""
+		},
+		IndexRunUID: func(r *v1alpha1.TrainingRun) string {
+			if r.Status.Run == nil {
+				return ""
+			}
+			return r.Status.Run.UID
+		},
+	} {
+		if err := indexer.IndexField(ctx, &v1alpha1.TrainingRun{}, field, func(o client.Object) []string {
+			if run, ok := o.(*v1alpha1.TrainingRun); ok {
+				if value := extract(run); value != "" {
+					return []string{value}
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// +kubebuilder:rbac:groups=tracking.runtag.dev,resources=trainingruns,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=tracking.runtag.dev,resources=trainingruns/status,verbs=patch
+// +kubebuilder:rbac:groups=tracking.runtag.dev,resources=trainingruns/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// SetupWithManager starts the controller with a manager. Workers never wait for a tracker, so a few are enough.
+func (c *Controller) SetupWithManager(mgr manager.Manager, workers int) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("trainingrun").
+		Watches(&v1alpha1.TrainingRun{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(relevant())).
+		Watches(&v1alpha1.TrainingRun{}, handler.Funcs{DeleteFunc: c.wakeDuplicates}).
+		WatchesRawSource(c.Runs.Source()).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(c)
+}
+
+// wakeDuplicates queues the TrainingRuns that waited for a deleted one to go.
+func (c *Controller) wakeDuplicates(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	gone, ok := e.Object.(*v1alpha1.TrainingRun)
+	if !ok || RunID(gone) == "" {
+		return
+	}
+	var same v1alpha1.TrainingRunList
+	if err := c.Client.List(ctx, &same, client.InNamespace(gone.Namespace),
+		client.MatchingFields{IndexRun: runKey(gone.Spec.ProjectRef.Name, RunID(gone))}, client.DisableReadYourWritesConsistency); err != nil {
+		log.FromContext(ctx).Error(err, "can't find the TrainingRuns of the same run; they wait for the next look", "run", RunID(gone))
+		return
+	}
+	for i := range same.Items {
+		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: same.Items[i].Namespace, Name: same.Items[i].Name}})
+	}
+}
+
+// relevant lets by what a person can have changed; the status is our own.
+func relevant() predicate.Predicate {
+	return predicate.Or(
+		predicate.GenerationChangedPredicate{},
+		predicate.Funcs{
+			CreateFunc: func(event.CreateEvent) bool { return true },
+			DeleteFunc: func(event.DeleteEvent) bool { return true },
+			UpdateFunc: func(e event.UpdateEvent) bool {
+				return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationLookAt] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationLookAt] ||
+					e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+			},
+		},
+	)
+}

@@ -1,0 +1,209 @@
+package trainingrun
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/backend"
+	"github.com/runtag/runtag/internal/tags"
+)
+
+// Bounds of the status, as in the CRD.
+const (
+	maxTags     = 256
+	maxTagNames = 120
+	maxHistory  = 10
+	maxPending  = 512
+	maxText     = 250
+)
+
+// writeStatus patches the status, once and only if it changed, with resourceVersion: a pass over an old object writes
+// nothing.
+func (c *Controller) writeStatus(ctx context.Context, s *scope) error {
+	if equality.Semantic.DeepEqual(s.stored.Status, s.run.Status) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(s.stored, client.MergeFromWithOptimisticLock{})
+	if err := c.Client.Status().Patch(ctx, s.run, patch); err != nil {
+		return fmt.Errorf("write status of TrainingRun %s: %w", s.key(), err)
+	}
+	s.memory.done = nil
+	for _, change := range s.seen {
+		c.report(s.run, s.run.Status.Run, change)
+	}
+	if lost := s.lost(); lost > 0 {
+		c.Metrics.Drifted(lost)
+	}
+	return nil
+}
+
+// fillTags writes what is on the run and should be, the ownership record, and what changed since the last status.
+func (c *Controller) fillTags(s *scope) {
+	st, p := &s.run.Status, s.planned
+	setRecord(st, p.Record)
+	st.Pending = nil
+	if len(p.Pending.Add)+len(p.Pending.Remove) > 0 {
+		st.Pending = &v1alpha1.PendingTags{Add: cutList(p.Pending.Add), Remove: cutList(p.Pending.Remove)}
+	}
+	since := map[string]metav1.Time{}
+	for _, t := range s.stored.Status.Tags {
+		since[t.Name+"\x00"+string(t.Source)] = t.Since
+	}
+	st.Tags, st.TagCount = nil, 0
+	var names []string
+	taken := map[string]bool{}
+	for _, e := range p.Entries {
+		name, source := shorten(e.Name, maxText), v1alpha1.TagSource(e.Source)
+		if e.Present {
+			st.TagCount++
+			names = append(names, e.Name)
+		}
+		if len(st.Tags) == maxTags || taken[name] {
+			continue
+		}
+		taken[name] = true
+		at, ok := since[name+"\x00"+string(source)]
+		if !ok {
+			at = metav1.NewTime(s.now)
+		}
+		st.Tags = append(st.Tags, v1alpha1.TagStatus{Name: name, Source: source, Since: at, Present: e.Present})
+	}
+	st.TagNames = shorten(strings.Join(names, ","), maxTagNames)
+	s.noteHistory()
+}
+
+// noteHistory adds what changed since the last status: what we did, and what we see that somebody else did.
+func (s *scope) noteHistory() {
+	before, complete := presentTags(&s.stored.Status)
+	if complete && s.stored.Status.Run != nil && s.stored.Status.Run.UID == s.run.Status.Run.UID {
+		for _, change := range tags.Diff(s.names(before), s.observedNames(), tags.Dialect{}) {
+			if !s.ours(change) {
+				s.seen = append(s.seen, historyEntry(change, s.now, v1alpha1.TagSourceRun, ""))
+			}
+		}
+	}
+	entries := slices.Concat(s.memory.done, s.seen)
+	if len(entries) == 0 {
+		return
+	}
+	slices.SortStableFunc(entries, func(a, b v1alpha1.TagHistory) int { return b.Time.Compare(a.Time.Time) })
+	s.run.Status.History = slices.Concat(entries, s.run.Status.History)
+	s.run.Status.History = s.run.Status.History[:min(len(s.run.Status.History), maxHistory)]
+}
+
+// names makes a set of plain names of the tags that a status lists.
+func (s *scope) names(tagNames []string) tags.Set {
+	set := tags.Set{}
+	for _, name := range tagNames {
+		set[name] = ""
+	}
+	return set
+}
+
+func (s *scope) observedNames() tags.Set {
+	set := tags.Set{}
+	for _, e := range s.planned.Entries {
+		if e.Present {
+			set[shorten(e.Name, maxText)] = ""
+		}
+	}
+	return set
+}
+
+// ours says whether we made this change.
+func (s *scope) ours(change tags.SeenChange) bool {
+	return slices.ContainsFunc(s.memory.done, func(h v1alpha1.TagHistory) bool {
+		return h.Tag == shorten(change.Name, maxText) && (string(h.Change) == string(change.Kind) || h.Change == v1alpha1.TagChanged)
+	})
+}
+
+// lost counts the declared tags that were on the run and that somebody took off.
+func (s *scope) lost() int {
+	lost := 0
+	for _, h := range s.seen {
+		if h.Change == v1alpha1.TagRemoved && slices.Contains(s.run.Spec.Tags, h.Tag) {
+			lost++
+		}
+	}
+	return lost
+}
+
+// presentTags lists the tags that were on the run at the last status, and says whether that is all of them.
+func presentTags(st *v1alpha1.TrainingRunStatus) (names []string, complete bool) {
+	for _, t := range st.Tags {
+		if t.Present {
+			names = append(names, t.Name)
+		}
+	}
+	return names, int(st.TagCount) == len(names)
+}
+
+// runStatus shows the run as it was seen last.
+func runStatus(s *scope) *v1alpha1.RunStatus {
+	r := s.view.Run
+	return &v1alpha1.RunStatus{
+		ID: r.ID, UID: r.UID, DisplayName: shorten(r.Name, maxText), State: string(r.State), URL: r.URL,
+		CreatedAt: s.localTime(r.CreatedAt), FinishedAt: s.localTime(r.FinishedAt),
+		Host: shorten(r.Host, maxText), User: shorten(r.User, maxText), Group: shorten(r.Group, maxText), JobType: shorten(r.JobType, maxText),
+		Attempts: int32(s.view.Attempt), //nolint:gosec // counts resumes of one run
+	}
+}
+
+// localTime gives a time of the tracker by our clock. A correction that moves by a second now and then is no news.
+func (s *scope) localTime(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	local := metav1.NewTime(s.tracker.ToLocal(t).Truncate(time.Second))
+	return &local
+}
+
+// KnownRun is the run as the status shows it; its UID is empty if the status knows none.
+func KnownRun(run *v1alpha1.TrainingRun) backend.Run {
+	r := run.Status.Run
+	if r == nil {
+		return backend.Run{}
+	}
+	return backend.Run{ID: r.ID, UID: r.UID, Name: r.DisplayName, State: backend.State(r.State), Host: r.Host}
+}
+
+func endedAt(r *v1alpha1.RunStatus) time.Time {
+	switch {
+	case backend.State(r.State).Active():
+		return time.Time{}
+	case r.FinishedAt != nil:
+		return r.FinishedAt.Time
+	case r.CreatedAt != nil:
+		return r.CreatedAt.Time
+	}
+	return time.Unix(0, 0)
+}
+
+// declarationsHash is the same as long as nothing changes that a person declares or asks for.
+func declarationsHash(run *v1alpha1.TrainingRun) string {
+	hash := fnv.New64a()
+	spec, err := json.Marshal(run.Spec)
+	if err != nil { // plain strings always marshal
+		panic(err)
+	}
+	_, _ = hash.Write(spec)
+	_, _ = hash.Write([]byte("\x00" + run.Annotations[v1alpha1.AnnotationLookAt]))
+	return fmt.Sprintf("%016x", hash.Sum64())
+}
+
+func historyEntry(change tags.SeenChange, at time.Time, source v1alpha1.TagSource, by string) v1alpha1.TagHistory {
+	return v1alpha1.TagHistory{
+		Time: metav1.NewTime(at.Truncate(time.Second)), Tag: shorten(change.Name, maxText), Change: v1alpha1.TagChangeKind(change.Kind),
+		Source: source, By: shorten(by, 128),
+	}
+}
