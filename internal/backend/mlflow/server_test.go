@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -183,6 +184,9 @@ func rewriting(t *testing.T, change func(*httputil.ProxyRequest)) string {
 }
 
 func TestServerRefuses(t *testing.T) {
+	if os.Getenv("RUNTAG_TEST_MLFLOW_PYTHON") != "" {
+		t.Skip("the host check came with 3.5, the refusal of workspaces with 3.10")
+	}
 	experiment(t, t.Name())
 	cases := []struct {
 		reason  string

@@ -185,7 +185,11 @@ const stopTime = 30 * time.Second
 // Stop ends the server with all its processes, and waits for that.
 func (s *Server) Stop() error {
 	var err error
-	s.once.Do(func() { err = s.alive.Close() })
+	s.once.Do(func() {
+		if e := s.alive.Close(); !errors.Is(e, os.ErrClosed) { // It is closed already where the server ended by itself.
+			err = e
+		}
+	})
 	<-s.ended
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
