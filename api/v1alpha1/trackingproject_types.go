@@ -197,7 +197,7 @@ type TrackingProjectStatus struct {
 	Runs *int32 `json:"runs,omitempty"`
 	// trackedRuns is the number of TrainingRuns of the project.
 	// +optional
-	TrackedRuns int32 `json:"trackedRuns,omitempty"`
+	TrackedRuns int32 `json:"trackedRuns"`
 	// pending counts what policies keep runtag from doing.
 	// +optional
 	Pending *PendingCounts `json:"pending,omitempty"`

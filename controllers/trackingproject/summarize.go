@@ -19,7 +19,8 @@ const (
 	// countEvery bounds how often counts alone are written.
 	countEvery = time.Minute
 	maxTags    = 100
-	lastRetry  = 5 * time.Minute
+	// lastRetry is the longest wait between two tries of a tracker that can't be used.
+	lastRetry = time.Minute
 )
 
 // summarize turns what the pass found into the status.
@@ -27,7 +28,7 @@ func (c *Controller) summarize(s *scope) {
 	st := &s.project.Status
 	st.ObservedGeneration = s.project.Generation
 	st.Backend, st.Project = describe(s.project)
-	if s.memory.countedAt.IsZero() || s.now.Sub(s.memory.countedAt) >= countEvery {
+	if s.tracker.Primed() && s.health.OK() && s.now.Sub(s.memory.countedAt) >= countEvery {
 		s.count()
 	}
 	before := meta.FindStatusCondition(s.stored.Status.Conditions, v1alpha1.ConditionReady)

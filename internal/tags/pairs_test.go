@@ -113,6 +113,16 @@ func TestMakeValues(t *testing.T) {
 			want: Plan{Edit: write("k=a"), Record: record(own("k=a"))},
 		},
 		{
+			name: "drift back to the value before", reason: "it was written anew and replaced anew",
+			in:   Input{Dialect: pairs, Observed: set("k=b"), Declared: declare(of(Spec, "k=a")), Record: record(own("k=a", "b")), Policy: Merge},
+			want: Plan{Edit: write("k=a"), Record: record(own("k=a", "b"))},
+		},
+		{
+			name: "declare what is there after ours was gone", reason: "what a tag of ours replaced before has come back already",
+			in:   Input{Dialect: pairs, Observed: set("k=b"), Declared: declare(of(Spec, "k=b")), Record: record(was(gone("k=a"), "w")), Policy: Merge},
+			want: Plan{Record: record(own("k=b"), was(gone("k=a"), "w"))},
+		},
+		{
 			name: "elsewhere another value", reason: "two objects of different minds do not fight: the first stays",
 			in:   Input{Dialect: pairs, Observed: set("k=b"), Declared: declare(of(Spec, "k=a")), Elsewhere: []string{"k=b"}, Policy: Merge},
 			want: Plan{Rejected: []Rejected{{Name: "k=a", Source: Spec, Reason: Conflict}}},
@@ -193,6 +203,16 @@ func TestMakeTwoValues(t *testing.T) {
 			name: "two in one spec", reason: "neither is written, and what is on the run stays while it is unclear which is meant",
 			in:   Input{Dialect: pairs, Observed: set("k=a"), Declared: declare(of(Spec, "k=a", "k=b"), of(Label, "k=c")), Record: record(own("k=a")), Policy: Exclusive},
 			want: Plan{Record: record(own("k=a")), Rejected: []Rejected{bad("k=a", Spec), bad("k=b", Spec), lost("k=c", Label)}},
+		},
+		{
+			name: "two in one spec, none on the run", reason: "the first of the two is not preferred",
+			in:   Input{Dialect: pairs, Declared: declare(of(Spec, "k=a", "k=b")), Policy: Merge},
+			want: Plan{Rejected: []Rejected{bad("k=a", Spec), bad("k=b", Spec)}},
+		},
+		{
+			name: "two of one rule", reason: "a rule may be of two minds as well",
+			in:   Input{Dialect: pairs, Declared: declare(byRule("TagRule/r", "k=a", "k=b"), byRule("TagRule/s", "k=a")), Policy: Merge},
+			want: Plan{Rejected: []Rejected{bad("k=a", Rule), bad("k=b", Rule)}},
 		},
 		{
 			name: "one excluded", reason: "of two values one may be excluded: then the other is meant",

@@ -104,6 +104,11 @@ type refused struct {
 
 func (r *refused) Error() string { return fmt.Sprintf("%d %s: %s", r.status, r.code, r.message) }
 
+// missing says that something is not there: a run, a tag of a run, an experiment, a workspace.
+func (r *refused) missing() bool {
+	return r.status == http.StatusNotFound && r.code == "RESOURCE_DOES_NOT_EXIST"
+}
+
 // refusal makes an error of a 4xx. Only MLflow's handlers answer with JSON: the login, the host check and the router
 // before them answer with text or HTML.
 func (c *Client) refusal(op string, response transport.Response) error {
@@ -131,8 +136,8 @@ func (c *Client) explain(answer *refused) (backend.Kind, string) {
 			"and the names that it answers to already", c.where(), c.base.Host)
 	case answer.status == http.StatusForbidden:
 		return backend.AccessDenied, c.where() + " does not permit this: give the user EDIT permission on the experiments" + words
-	case answer.status == http.StatusNotFound && answer.code == "RESOURCE_DOES_NOT_EXIST":
-		return backend.NotFound, strings.TrimPrefix(words, ": ")
+	case answer.missing():
+		return backend.AccessDenied, "what we ask for is gone or hidden" + words
 	case answer.status == http.StatusNotFound:
 		return backend.Unsupported, fmt.Sprintf("there is no MLflow API at %s%s/api/2.0/mlflow: check the path of the tracking URI", c.where(), c.base.EscapedPath())
 	case answer.status == http.StatusConflict:
@@ -160,11 +165,11 @@ func (c *Client) workspaceProblem(err error) error {
 		Message: c.where() + " has no workspaces: take workspace out of the project, or start the server with --enable-workspaces"}
 }
 
-// answerOf gives MLflow's answer behind an error; its zero value where there is none.
-func answerOf(err error) refused {
+// answerOf gives MLflow's answer behind an error; an empty one where there is none.
+func answerOf(err error) *refused {
 	var r *refused
 	if errors.As(err, &r) {
-		return *r
+		return r
 	}
-	return refused{}
+	return &refused{}
 }

@@ -130,7 +130,7 @@ func (c *Client) experimentByName(ctx context.Context, name string) (string, err
 	_, err := c.do(ctx, call{op: op, method: http.MethodGet, path: "experiments/get-by-name",
 		query: url.Values{"experiment_name": {name}}, out: &out, fields: []string{"experiment"}})
 	gone := out.Experiment.LifecycleStage == "deleted" || out.Experiment.ID == "" // get-by-name finds deleted ones too
-	if err != nil && !backend.IsKind(err, backend.NotFound) {
+	if err != nil && !answerOf(err).missing() {
 		return "", err
 	}
 	if err != nil || gone {

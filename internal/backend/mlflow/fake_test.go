@@ -19,6 +19,7 @@ type failingWrites struct {
 	after  int64
 	fail   *backend.Error
 	status int
+	body   string
 	writes atomic.Int64
 }
 
@@ -45,7 +46,7 @@ func (f *failingWrites) Do(_ context.Context, r transport.Request) (transport.Re
 		failure.Op = r.Op
 		return transport.Response{}, &failure
 	}
-	return transport.Response{Status: f.status, Body: []byte("no")}, nil
+	return transport.Response{Status: f.status, Body: []byte(f.body)}, nil
 }
 
 func (f *failingWrites) runs() []byte {

@@ -111,6 +111,7 @@ func TestRefusals(t *testing.T) {
 		{"an HTML 404 is no experiment that is missing", 404, "<!doctype html><html>", backend.Unsupported, "https://mlflow.example/ml/api/2.0/mlflow: check the path"},
 		{"so is one of a server without this endpoint", 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"no"}`, backend.Unsupported, "check the path"},
 		{"an experiment that is missing denies access", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"no"}`, backend.AccessDenied, `experiment "forecast" is gone or hidden`},
+		{"so does a workspace that is missing", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Workspace 'w' not found"}`, backend.AccessDenied, "Workspace 'w' not found"},
 		{"a conflict is one", 409, `{"error_code":"RESOURCE_CONFLICT","message":"busy"}`, backend.Conflict, "busy"},
 		{"anything else will not get better by itself", 400, `{"error_code":"BAD_REQUEST","message":"why <b>"}`, backend.Unsupported, "400 Bad Request: why"},
 		{"a gateway's page is not shown", 418, "<html>secret</html>", backend.Unsupported, "418 I'm a teapot"},
@@ -303,6 +304,37 @@ func TestRunOfWire(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, c.run(wire)); diff != "" {
 		t.Errorf("a run in a state that we do not know, with hidden tags (-want +got):\n%s", diff)
+	}
+}
+
+func TestRefusedWrites(t *testing.T) {
+	cases := []struct {
+		reason string
+		status int
+		body   string
+		kind   backend.Kind
+		tag    string
+	}{
+		{"a run that went away", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Run with id=run0 not found"}`, backend.NotFound, ""},
+		{"a workspace that went away is no missing run", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Workspace 'w' not found"}`, backend.AccessDenied, ""},
+		{"a run that was deleted", 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"The run run0 must be in the 'active' state."}`, backend.NotFound, ""},
+		{"a tag that this server takes not, though we thought so", 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"Invalid value 'k' for tag"}`, backend.InvalidTag, "k"},
+		{"anything else", 400, `{"error_code":"BAD_REQUEST","message":"no"}`, backend.Unsupported, ""},
+	}
+	for _, c := range cases {
+		for _, edit := range []tags.Edit{{Set: tags.Set{"k": "v"}}, {Remove: []string{"k"}}} {
+			tracker := &failingWrites{t: t, status: c.status, body: c.body}
+			results, err := newClient(t, Config{HTTP: tracker}).Change(t.Context(), []backend.Change{{
+				Run: backend.Run{ID: "run0"}, Decide: func(backend.Run) (tags.Edit, error) { return edit, nil },
+			}})
+			if err == nil {
+				err = results[0].Err
+			}
+			var e *backend.Error
+			if !errors.As(err, &e) || e.Kind != c.kind || e.Tag != c.tag {
+				t.Errorf("%+v gives %v of kind %q: %s", edit, err, backend.KindOf(err), c.reason)
+			}
+		}
 	}
 }
 

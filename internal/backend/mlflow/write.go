@@ -72,7 +72,7 @@ func (c *Client) deleteTag(ctx context.Context, run, key string) error {
 		Key   string `json:"key"`
 	}{run, key}
 	_, err := c.do(ctx, call{op: changeOp, method: http.MethodPost, path: "runs/delete-tag", in: in})
-	if backend.IsKind(err, backend.NotFound) && strings.Contains(answerOf(err).message, "No tag with name") {
+	if answer := answerOf(err); answer.missing() && strings.Contains(answer.message, "No tag with name") {
 		return nil
 	}
 	return writeProblem(run, tags.Edit{Remove: []string{key}}, err)
@@ -84,10 +84,12 @@ func writeProblem(run string, part tags.Edit, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case answer.missing() && strings.Contains(answer.message, "Run "):
+		return notFound("run %q is not there any more", run)
 	case strings.Contains(answer.message, "must be in the 'active' state"):
 		return notFound("run %q is deleted", run)
 	case answer.status == http.StatusBadRequest && answer.code == "INVALID_PARAMETER_VALUE":
-		return invalidTag(blamed(part, answer.message), &answer)
+		return invalidTag(blamed(part, answer.message), answer)
 	}
 	return err
 }
