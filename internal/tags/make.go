@@ -82,11 +82,37 @@ func newPlanner(in Input) *planner {
 
 // record is the new record. Where it differs from the old one by nothing but expired entries, it is the old one.
 func (p *planner) record(did *outcome) Record {
+	p.bound(did.applied)
 	next := newRecord(p.RunUID, did.applied, did.removed)
 	if next.Equal(newRecord(p.old.RunUID, p.applied, p.removed)) {
 		return p.old
 	}
 	return next
+}
+
+// bound drops applied tags over the limit. Where a policy keeps us from removing, they pile up though nobody declares
+// them: those that are not on the run matter least.
+func (p *planner) bound(applied map[string]*string) {
+	surplus := len(applied) - MaxApplied
+	if surplus <= 0 {
+		return
+	}
+	worth := func(name string) int {
+		key := p.Dialect.split(name).Key
+		raw, there := p.observed[key]
+		switch {
+		case p.stays(name):
+			return 2
+		case there && p.Dialect.FormatRaw(key, raw) == name:
+			return 1
+		default:
+			return 0
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(applied), func(a, b string) int { return cmp.Or(cmp.Compare(worth(a), worth(b)), strings.Compare(a, b)) })
+	for _, name := range names[:surplus] {
+		delete(applied, name)
+	}
 }
 
 // pending compares what is done with what the object's own policy, or Merge if that is stronger, would do.

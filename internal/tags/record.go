@@ -14,6 +14,9 @@ const (
 	RemovedFor = 10 * time.Minute
 	// MaxBack is how often a removed tag that came back is removed again before it is left as foreign.
 	MaxBack = 3
+	// MaxApplied is how many applied tags are remembered. Those that nobody declares and that are not on the run are
+	// dropped first.
+	MaxApplied = 512
 	// MaxRemoved is how many removed tags are remembered. Those that were seen gone are dropped first, oldest first.
 	MaxRemoved = 512
 )

@@ -92,6 +92,23 @@ func TestRecordIsBounded(t *testing.T) {
 	}
 }
 
+func TestAppliedIsBounded(t *testing.T) {
+	in := Input{Dialect: plain, RunUID: "u1", Observed: set("a-there"), Declared: declare(of(Spec, "a-declared")), Record: record(own("a-there")), Policy: Add, Ceiling: Add, Now: noon}
+	for i := range MaxApplied {
+		in.Record.Applied = append(in.Record.Applied, own(fmt.Sprintf("t%04d", i)))
+	}
+	plan := Make(in)
+	applied, _ := plan.Record.maps()
+	if len(applied) != MaxApplied {
+		t.Fatalf("%d applied tags are remembered, want %d", len(applied), MaxApplied)
+	}
+	for name, want := range map[string]bool{"a-declared": true, "a-there": true, "t0000": false, "t0001": false, "t0002": true, "t0511": true} {
+		if _, ok := applied[name]; ok != want {
+			t.Errorf("%s remembered: %v, want %v: what nobody declares and is not on the run is dropped", name, ok, want)
+		}
+	}
+}
+
 func TestSettled(t *testing.T) {
 	in := Input{
 		Dialect: pairs, RunUID: "u1", Policy: Merge, Ceiling: Exclusive, Now: noon,
