@@ -13,6 +13,7 @@ import (
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/backend/snapshot"
+	"github.com/runtag/runtag/internal/kstatus"
 )
 
 const (
@@ -32,25 +33,27 @@ func (c *Controller) summarize(s *scope) {
 		s.count()
 	}
 	before := meta.FindStatusCondition(s.stored.Status.Conditions, v1alpha1.ConditionReady)
-	status, reason, message, stalled := s.state()
-	setConditions(s.project, status, reason, message, stalled)
-	if status != metav1.ConditionTrue && (before == nil || before.Reason != reason) {
-		c.Recorder.Eventf(s.project, nil, corev1.EventTypeWarning, reason, "Look", "%s", message)
+	now := s.state()
+	kstatus.Set(&st.Conditions, s.project.Generation, now)
+	if now.Ready != metav1.ConditionTrue && (before == nil || before.Reason != now.Reason) {
+		c.Recorder.Eventf(s.project, nil, corev1.EventTypeWarning, now.Reason, "Look", "%s", now.Message)
 	}
 }
 
 // state is the one place that says which of the things that are wrong with a tracker is told.
-func (s *scope) state() (status metav1.ConditionStatus, reason, message string, stalled bool) {
+func (s *scope) state() kstatus.State {
 	switch {
 	case !s.health.OK():
-		return metav1.ConditionFalse, s.health.Reason, s.health.Message, s.health.NeedsPerson()
+		return kstatus.State{
+			Ready: metav1.ConditionFalse, Reason: s.health.Reason, Message: s.health.Message, Stalled: s.health.NeedsPerson(),
+		}
 	case s.missing > 0:
-		return metav1.ConditionFalse, v1alpha1.ReasonRunsMissing, fmt.Sprintf(
-			"%d of %d known runs are not found: many at once, or after a change of address or credential, so none is called deleted. "+
-				"If they are really gone: kubectl annotate tproj %s -n %s --overwrite %s=%s",
-			s.missing, len(s.runs), s.project.Name, s.project.Namespace, v1alpha1.AnnotationAcceptMissing, acceptToken(s.project)), true
+		message := fmt.Sprintf("%d of %d known runs are not found: many at once, or after a change of address or credential, so none "+
+			"is called deleted. If they are really gone: kubectl annotate tproj %s -n %s --overwrite %s=%s",
+			s.missing, len(s.runs), s.project.Name, s.project.Namespace, v1alpha1.AnnotationAcceptMissing, acceptToken(s.project))
+		return kstatus.State{Ready: metav1.ConditionFalse, Reason: v1alpha1.ReasonRunsMissing, Message: message, Stalled: true}
 	}
-	reason, message = v1alpha1.ReasonLooking, "the tracker answers"
+	reason, message := v1alpha1.ReasonLooking, "the tracker answers"
 	if s.memory.slow > 0 {
 		reason = v1alpha1.ReasonPollingSlow
 		message = fmt.Sprintf("a look takes %s, longer than the interval of %s, so looks come as fast as they can; raise spec.interval",
@@ -59,26 +62,7 @@ func (s *scope) state() (status metav1.ConditionStatus, reason, message string, 
 	if notices := s.tracker.Backend().Notices(); len(notices) > 0 {
 		message += "; " + strings.Join(notices, "; ")
 	}
-	return metav1.ConditionTrue, reason, message, false
-}
-
-// setConditions writes the three conditions after kstatus.
-func setConditions(p *v1alpha1.TrackingProject, status metav1.ConditionStatus, reason, message string, stalled bool) {
-	set := func(kind string, status metav1.ConditionStatus) {
-		meta.SetStatusCondition(&p.Status.Conditions, metav1.Condition{
-			Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: p.Generation,
-		})
-	}
-	set(v1alpha1.ConditionReady, status)
-	meta.RemoveStatusCondition(&p.Status.Conditions, v1alpha1.ConditionReconciling)
-	meta.RemoveStatusCondition(&p.Status.Conditions, v1alpha1.ConditionStalled)
-	switch {
-	case status == metav1.ConditionTrue:
-	case stalled:
-		set(v1alpha1.ConditionStalled, metav1.ConditionTrue)
-	default:
-		set(v1alpha1.ConditionReconciling, metav1.ConditionTrue)
-	}
+	return kstatus.State{Ready: metav1.ConditionTrue, Reason: reason, Message: message}
 }
 
 func describe(p *v1alpha1.TrackingProject) (kind, project string) {

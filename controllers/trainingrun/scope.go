@@ -11,6 +11,7 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/trigger"
 	"github.com/runtag/runtag/internal/backend/snapshot"
+	"github.com/runtag/runtag/internal/kstatus"
 	"github.com/runtag/runtag/internal/tags"
 	"github.com/runtag/runtag/internal/tracking"
 )
@@ -32,20 +33,12 @@ type scope struct {
 
 	seen []v1alpha1.TagHistory // changes on the tracker that we did not make
 
-	state state // what the conditions are going to say
+	state kstatus.State // what the conditions are going to say
 	// waiting: nothing can be said before a read of the run, which queues the object again.
 	waiting bool
 	// releasing: the object is deleted and its tags have to go; released: it has been let go.
 	releasing, released bool
 	after               time.Duration // the earliest time that something is due; 0 for never
-}
-
-// state is what the conditions say: the first thing that keeps the object from being ready.
-type state struct {
-	reason, message string
-	ready           metav1.ConditionStatus
-	// stalled says that nothing but a change by a person helps.
-	stalled bool
 }
 
 func (c *Controller) newScope(run *v1alpha1.TrainingRun) *scope {
@@ -59,7 +52,7 @@ func (c *Controller) newScope(run *v1alpha1.TrainingRun) *scope {
 func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s.run) }
 
 // stop ends the pass with this state.
-func (s *scope) stop(st state) { s.state = st }
+func (s *scope) stop(st kstatus.State) { s.state = st }
 
 // due asks for another pass after this time at the latest.
 func (s *scope) due(after time.Duration) {
@@ -77,16 +70,16 @@ func (s *scope) result() reconcile.Result {
 }
 
 // waitingFor is a state in which the operator goes on by itself.
-func waitingFor(reason, message string) state {
-	return state{reason: reason, message: message, ready: metav1.ConditionFalse}
+func waitingFor(reason, message string) kstatus.State {
+	return kstatus.State{Ready: metav1.ConditionFalse, Reason: reason, Message: message}
 }
 
 // stalled is a state in which only a person can help.
-func stalled(reason, message string) state {
-	return state{reason: reason, message: message, ready: metav1.ConditionFalse, stalled: true}
+func stalled(reason, message string) kstatus.State {
+	return kstatus.State{Ready: metav1.ConditionFalse, Reason: reason, Message: message, Stalled: true}
 }
 
 // fromHealth repeats what is wrong with the tracker, for an object that has work due.
-func fromHealth(project string, h tracking.Health) state {
+func fromHealth(project string, h tracking.Health) kstatus.State {
 	return waitingFor(h.Reason, "TrackingProject "+project+": "+h.Message)
 }

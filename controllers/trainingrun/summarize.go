@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/kstatus"
 	"github.com/runtag/runtag/internal/tags"
 )
 
@@ -22,11 +22,11 @@ func (c *Controller) summarize(s *scope) {
 	}
 	s.run.Status.ObservedGeneration = s.run.Generation
 	s.run.Status.ObservedDeclarations = declarationsHash(s.run)
-	setConditions(s.run, s.state)
+	kstatus.Set(&s.run.Status.Conditions, s.run.Generation, s.state)
 }
 
 // stateOf is the one place that says which of the things that keep a run from being as declared is told.
-func (c *Controller) stateOf(s *scope) state {
+func (c *Controller) stateOf(s *scope) kstatus.State {
 	p := s.planned
 	due := !p.Edit.Empty()
 	if health := s.tracker.Health(); due && !s.usable() {
@@ -34,37 +34,37 @@ func (c *Controller) stateOf(s *scope) state {
 	}
 	if due && !s.canRetry() && len(s.memory.refused) == 0 {
 		st := waitingFor(s.memory.failure.Reason, s.memory.failure.Message)
-		st.stalled = s.memory.failure.NeedsPerson()
+		st.Stalled = s.memory.failure.NeedsPerson()
 		return st
 	}
 	if due {
-		return state{reason: v1alpha1.ReasonApplying, message: describe(p.Edit, s.input.Dialect), ready: metav1.ConditionUnknown}
+		return kstatus.State{Reason: v1alpha1.ReasonApplying, Message: describe(p.Edit, s.input.Dialect), Ready: metav1.ConditionUnknown}
 	}
-	for _, problem := range []func(*scope) (state, bool){unknownSources, invalidTags, conflicts, notAllowed, contested} {
+	for _, problem := range []func(*scope) (kstatus.State, bool){unknownSources, invalidTags, conflicts, notAllowed, contested} {
 		if st, ok := problem(s); ok {
 			return st
 		}
 	}
-	return state{reason: v1alpha1.ReasonSynced, message: synced(p), ready: metav1.ConditionTrue}
+	return kstatus.State{Reason: v1alpha1.ReasonSynced, Message: synced(p), Ready: metav1.ConditionTrue}
 }
 
-func unknownSources(s *scope) (state, bool) {
+func unknownSources(s *scope) (kstatus.State, bool) {
 	if len(s.planned.Unknown) == 0 {
-		return state{}, false
+		return kstatus.State{}, false
 	}
 	return stalled(v1alpha1.ReasonUnknownSource, fmt.Sprintf(
 		"%s can't be read, so what it declared last stays declared: correct it", strings.Join(s.planned.Unknown, ", "))), true
 }
 
-func invalidTags(s *scope) (state, bool) {
+func invalidTags(s *scope) (kstatus.State, bool) {
 	return rejected(s, tags.Invalid, v1alpha1.ReasonInvalidTags)
 }
 
-func conflicts(s *scope) (state, bool) {
+func conflicts(s *scope) (kstatus.State, bool) {
 	return rejected(s, tags.Conflict, v1alpha1.ReasonValueConflict)
 }
 
-func rejected(s *scope, reason tags.Reason, as string) (state, bool) {
+func rejected(s *scope, reason tags.Reason, as string) (kstatus.State, bool) {
 	var messages []string
 	for _, r := range s.planned.Rejected {
 		if r.Reason == reason && (r.Source == tags.Spec || r.Source == tags.Label) {
@@ -72,24 +72,24 @@ func rejected(s *scope, reason tags.Reason, as string) (state, bool) {
 		}
 	}
 	if len(messages) == 0 {
-		return state{}, false
+		return kstatus.State{}, false
 	}
 	return stalled(as, shorten(strings.Join(messages, "; "), 1000)), true
 }
 
-func notAllowed(s *scope) (state, bool) {
+func notAllowed(s *scope) (kstatus.State, bool) {
 	held := s.planned.Pending.NotAllowed
 	if len(held) == 0 {
-		return state{}, false
+		return kstatus.State{}, false
 	}
 	return stalled(v1alpha1.ReasonNotAllowed, fmt.Sprintf(
 		"%s declared and held back: the ceiling is %s (maxTagPolicy of TrackingProject %s, or the operator's --max-tag-policy); raise it, or undeclare %s",
 		list(held), s.input.Ceiling, s.tracker.Key.Name, plural(len(held), "it", "them"))), true
 }
 
-func contested(s *scope) (state, bool) {
+func contested(s *scope) (kstatus.State, bool) {
 	if len(s.planned.Held) == 0 {
-		return state{}, false
+		return kstatus.State{}, false
 	}
 	return waitingFor(v1alpha1.ReasonContested, fmt.Sprintf(
 		"somebody changes %s back again and again (a training script that sends its whole list, most likely); next try at %s",
@@ -108,26 +108,4 @@ func synced(p tags.Plan) string {
 		}
 	}
 	return shorten(message, 1000)
-}
-
-// setConditions writes the three conditions after kstatus: where Ready is not True, one of Reconciling and Stalled is;
-// where it is, neither is there.
-func setConditions(run *v1alpha1.TrainingRun, st state) {
-	set := func(kind string, status metav1.ConditionStatus) {
-		meta.SetStatusCondition(&run.Status.Conditions, metav1.Condition{
-			Type: kind, Status: status, Reason: st.reason, Message: st.message, ObservedGeneration: run.Generation,
-		})
-	}
-	set(v1alpha1.ConditionReady, st.ready)
-	switch {
-	case st.ready == metav1.ConditionTrue:
-		meta.RemoveStatusCondition(&run.Status.Conditions, v1alpha1.ConditionReconciling)
-		meta.RemoveStatusCondition(&run.Status.Conditions, v1alpha1.ConditionStalled)
-	case st.stalled:
-		set(v1alpha1.ConditionStalled, metav1.ConditionTrue)
-		meta.RemoveStatusCondition(&run.Status.Conditions, v1alpha1.ConditionReconciling)
-	default:
-		set(v1alpha1.ConditionReconciling, metav1.ConditionTrue)
-		meta.RemoveStatusCondition(&run.Status.Conditions, v1alpha1.ConditionStalled)
-	}
 }
