@@ -86,7 +86,7 @@ func (c *Controller) fillTags(s *scope) {
 func (s *scope) noteHistory() {
 	before, complete := presentTags(&s.stored.Status)
 	if complete && s.stored.Status.Run != nil && s.stored.Status.Run.UID == s.run.Status.Run.UID {
-		for _, change := range tags.Diff(s.names(before), s.observedNames(), tags.Dialect{}) {
+		for _, change := range tags.Diff(s.setOf(before), s.setOf(s.observed()), s.input.Dialect) {
 			if !s.ours(change) {
 				s.seen = append(s.seen, historyEntry(change, s.now, v1alpha1.TagSourceRun, ""))
 			}
@@ -101,23 +101,28 @@ func (s *scope) noteHistory() {
 	s.run.Status.History = s.run.Status.History[:min(len(s.run.Status.History), maxHistory)]
 }
 
-// names makes a set of plain names of the tags that a status lists.
-func (s *scope) names(tagNames []string) tags.Set {
+// setOf makes a set of tags by the names that a status lists; a name that was cut stands for itself.
+func (s *scope) setOf(names []string) tags.Set {
 	set := tags.Set{}
-	for _, name := range tagNames {
-		set[name] = ""
+	for _, name := range names {
+		tag, err := s.input.Dialect.Parse(name)
+		if err != nil {
+			tag = tags.Tag{Key: name}
+		}
+		set[tag.Key] = tag.Value
 	}
 	return set
 }
 
-func (s *scope) observedNames() tags.Set {
-	set := tags.Set{}
+// observed lists the tags on the run as a status would.
+func (s *scope) observed() []string {
+	var names []string
 	for _, e := range s.planned.Entries {
 		if e.Present {
-			set[shorten(e.Name, maxText)] = ""
+			names = append(names, shorten(e.Name, maxText))
 		}
 	}
-	return set
+	return names
 }
 
 // ours says whether we made this change.
