@@ -170,8 +170,8 @@ func TestTheWindow(t *testing.T) {
 					got.change(t, b, id, backend.PriorityEdit, backend.Run{ID: id})
 					synctest.Wait()
 				}
-				if c.gap == 0 && len(f.changes) != 2 {
-					t.Errorf("%d full batches went before the window ended", len(f.changes))
+				if full := f.calls(); c.gap == 0 && full != 2 {
+					t.Errorf("%d full batches went before the window ended", full)
 				}
 				settle()
 				var sizes []int

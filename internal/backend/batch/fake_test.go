@@ -13,6 +13,7 @@ type fakeTracker struct {
 	backend.Backend
 
 	limits  backend.Limits
+	mu      sync.Mutex // for tests that look at changes while the batcher goes on
 	changes [][]string // the ids of each call of Change
 	queries []backend.Query
 	prios   []backend.Priority
@@ -34,6 +35,12 @@ func (f *fakeTracker) hold() { f.entered, f.release = make(chan struct{}), make(
 func (f *fakeTracker) waitForCall() { <-f.entered }
 func (f *fakeTracker) letGo()       { close(f.release) }
 
+func (f *fakeTracker) calls() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.changes)
+}
+
 func (f *fakeTracker) Limits() backend.Limits { return f.limits }
 
 func (f *fakeTracker) Change(ctx context.Context, changes []backend.Change) ([]backend.Result, error) {
@@ -41,7 +48,9 @@ func (f *fakeTracker) Change(ctx context.Context, changes []backend.Change) ([]b
 	for i, c := range changes {
 		ids[i] = c.Run.ID
 	}
+	f.mu.Lock()
 	f.changes = append(f.changes, ids)
+	f.mu.Unlock()
 	f.prios = append(f.prios, backend.PriorityOf(ctx))
 	if f.entered != nil {
 		f.once.Do(func() {

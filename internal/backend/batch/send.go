@@ -67,7 +67,7 @@ func (b *Batcher) guarded(it *item) func(backend.Run) (tags.Edit, error) {
 
 // whole is a batch that failed and is sent again in parts.
 type whole struct {
-	// unavailable counts the parts in a row that failed as Unavailable.
+	// unavailable counts the parts that failed as Unavailable since one went well.
 	unavailable int
 	// patience is how many of these mean that it is the tracker, not one run.
 	patience int
@@ -105,7 +105,6 @@ func (b *Batcher) hopeless(w *whole, err error) bool {
 		}
 		return w.unavailable >= w.patience
 	default:
-		w.unavailable = 0
 		return errors.Is(err, context.Canceled)
 	}
 }

@@ -74,6 +74,8 @@ func TestListsTellOfNamesToo(t *testing.T) {
 			return list(5, named("a", "daily"))
 		}(), nothing)
 	expectNamed(t, s, "daily", true)
+	s.ReadByName(at(4), []string{"daily"}, nil)
+	expect(t, "the same after an older read by name", list(5, named("a", "daily")), nothing)
 	expect(t, "a list from after it", list(7, named("a", "daily")), names("daily"))
 	expectNamed(t, s, "daily", true, "a")
 }

@@ -34,6 +34,14 @@ type told struct {
 	found map[string]int
 }
 
+// tells gives the runs of which the source tells something: a read by id also of those that it missed.
+func (x told) tells() []string {
+	if x.kind == "read" {
+		return x.asked
+	}
+	return slices.Collect(maps.Keys(x.found))
+}
+
 func (w *world) run(id string, version int) backend.Run {
 	return backend.Run{
 		ID: id, UID: "uid-" + id, State: backend.StateRunning, HeartbeatAt: at(w.seconds),
@@ -102,7 +110,7 @@ func TestASnapshotNeverGoesBack(t *testing.T) {
 			for _, id := range w.tell(s, x) {
 				mirror[id] = s.Get(id)
 			}
-			for id := range x.found {
+			for _, id := range x.tells() {
 				if b, seen := best[id]; !seen || x.began > b.began || x.began == b.began && x.kind == "write" {
 					best[id] = x
 				}

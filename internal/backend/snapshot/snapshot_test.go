@@ -301,6 +301,15 @@ func TestWhatWasKnownBeforeARestart(t *testing.T) {
 	}
 	expect(t, "the second read", s.ReadByID(at(2), []string{"a", "b"}, nil), ids("a", "b"))
 
+	on := func(host string) backend.Run {
+		return with(run("d", backend.StateRunning), func(r *backend.Run) { r.Host = host })
+	}
+	s.TrackID("d")
+	s.Remember(on("h1"), 2)
+	s.Listed(at(3), snapshot.Recent, runs(on("h2")))
+	if v := s.Get("d"); v.Attempt != 3 {
+		t.Errorf("it moved while we were away: attempt %d, want 3", v.Attempt)
+	}
 	s.Listed(at(3), snapshot.Recent, runs(run("c", backend.StateRunning)))
 	s.Remember(run("c", backend.StateFinished), 7)
 	if v := s.Get("c"); v.Attempt != 1 || v.Run.State != backend.StateRunning {

@@ -202,6 +202,22 @@ func TestANameThatChangesAfterTheCheckChangesNothing(t *testing.T) {
 	}
 }
 
+func TestTheAPIServersNameIsRefusedWhateverItResolvesTo(t *testing.T) {
+	policy, err := mustAllow(t, "10.0.0.0/8").WithAPIServer("api.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDialer(policy)
+	last := byte(0)
+	d.lookup = func(context.Context, string) ([]netip.Addr, error) {
+		last++
+		return []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, last})}, nil
+	}
+	if _, err := d.DialContext(t.Context(), "tcp", "API.example:443"); !backend.IsKind(err, backend.AddressRefused) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAllAddressesAreTriedInTurn(t *testing.T) {
 	d := newDialer(&AddressPolicy{})
 	d.lookup = namesOf(map[string][]string{"two.example": {"93.184.216.34", "93.184.216.35"}})

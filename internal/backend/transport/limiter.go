@@ -192,7 +192,8 @@ func (l *Limiter) pauseLocked(until time.Time) time.Time {
 	if until.After(l.pausedUntil) {
 		l.pausedUntil = until
 		// What was saved up before the pause is not to hit the server all at once after it.
-		l.tokens, l.filledAt = 1, until
+		l.fill(until)
+		l.tokens = math.Min(l.tokens, 1)
 		for _, w := range l.waiters {
 			wake(w)
 		}

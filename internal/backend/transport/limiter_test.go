@@ -110,9 +110,9 @@ func TestABurstThenTheRate(t *testing.T) {
 
 func TestAPauseHoldsEverybodyBackAndBoundsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLimiter(real, 1, 1)
+		l := NewLimiter(real, 1, 3)
 		// One waits already, with less time than the pause; it must not wait for nothing.
-		queueUp(l, backend.PriorityEdit)()
+		queueUp(l, make([]backend.Priority, 3)...)()
 		short, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		failed := make(chan error, 1)

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/tls"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +16,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/runtag/runtag/internal/backend"
 )
@@ -353,113 +350,5 @@ func TestACancelledContextIsRecognised(t *testing.T) {
 	_, err = newClient(t, Options{}).Do(deadline, Request{Method: "GET", URL: s.URL})
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "in the time that was left") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestTLS(t *testing.T) {
-	start := func(configure func(*tls.Config)) *httptest.Server {
-		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = fmt.Fprintf(w, `[%q]`, r.Proto)
-		}))
-		s.Config.ErrorLog, s.TLS = quietLog(), &tls.Config{}
-		s.EnableHTTP2 = true
-		configure(s.TLS)
-		s.StartTLS()
-		t.Cleanup(s.Close)
-		return s
-	}
-	good := start(func(*tls.Config) {})
-	old := start(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS11 })
-	plain := serve(t, func(http.ResponseWriter, *http.Request) {})
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: good.Certificate().Raw})
-	for _, c := range []struct {
-		reason, url, want string
-		ca                []byte
-	}{
-		{"a CA of one's own, and HTTP/2", good.URL, "HTTP/2.0", ca},
-		{"without the CA the message says where it goes", good.URL, "name a Secret with its CA in caSecretRef", nil},
-		{"another name than the certificate's", strings.Replace(good.URL, "127.0.0.1", "other.invalid", 1), "not valid for it", ca},
-		{"TLS 1.1 is too old", old.URL, "TLS 1.2 or later", ca},
-		{"no TLS at all", strings.Replace(plain.URL, "http:", "https:", 1), "use http://", ca},
-	} {
-		t.Run(c.reason, func(t *testing.T) {
-			client := newClient(t, Options{CA: c.ca, Policy: mustAllow(t, "127.0.0.0/8")})
-			client.dialer.lookup = namesOf(map[string][]string{"other.invalid": {"127.0.0.1"}})
-			response, err := client.Do(t.Context(), Request{Method: "GET", URL: c.url})
-			got := string(response.Body)
-			if err != nil {
-				got = err.Error()
-				if !backend.IsKind(err, backend.Unavailable) {
-					t.Errorf("kind %s", backend.KindOf(err))
-				}
-			}
-			if !strings.Contains(got, c.want) {
-				t.Errorf("got %q, want %q", got, c.want)
-			}
-		})
-	}
-	if _, err := New(Options{CA: []byte("no certificate")}); err == nil {
-		t.Error("a CA that is none is found at once, not at the first request")
-	}
-}
-
-func TestRetryAfterPausesAllThatShareTheLimiter(t *testing.T) {
-	clk := clocktesting.NewFakeClock(time.Now()) // the deadlines of contexts are in real time
-	requests := 0
-	header := http.Header{}
-	status := 0
-	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		requests++
-		for k, v := range header {
-			w.Header()[k] = v
-		}
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, `{}`)
-	})
-	limiters := NewLimiters(clk)
-	one := newClient(t, Options{Clock: clk, Limiter: limiters.For("h", Fingerprint("key"))})
-	two := newClient(t, Options{Clock: clk, Limiter: limiters.For("H", Fingerprint("key"))})
-	soon, cancel := context.WithDeadline(t.Context(), time.Now().Add(time.Hour))
-	defer cancel()
-
-	header.Set("Retry-After", "7200")
-	status = 503
-	_, err := one.Do(soon, Request{Op: "list", Method: "GET", URL: s.URL})
-	if !backend.IsKind(err, backend.Unavailable) {
-		t.Fatalf("503 is Unavailable also with a time: %v", err)
-	}
-	_, err = two.Do(soon, Request{Op: "list", Method: "GET", URL: s.URL})
-	var e *backend.Error
-	if !errors.As(err, &e) || e.Kind != backend.RateLimited || !e.Until.Equal(clk.Now().Add(2*time.Hour)) || requests != 1 {
-		t.Fatalf("no request before the pause has passed, from nobody: %v after %d requests", err, requests)
-	}
-	clk.Step(2 * time.Hour)
-	later, cancelLater := context.WithCancel(t.Context())
-	defer cancelLater()
-	status = 429
-	header.Set("Retry-After", "5")
-	_, err = two.Do(later, Request{Op: "list", Method: "GET", URL: s.URL})
-	if !errors.As(err, &e) || e.Kind != backend.RateLimited || !e.Until.Equal(clk.Now().Add(5*time.Second)) {
-		t.Fatalf("429 says until when: %v", err)
-	}
-}
-
-func TestWithoutALimiterTheErrorSaysUntilWhen(t *testing.T) {
-	clk := clocktesting.NewFakeClock(now)
-	header := "30"
-	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		if header != "" {
-			w.Header().Set("Retry-After", header)
-		}
-		w.WriteHeader(429)
-	})
-	c := newClient(t, Options{Clock: clk})
-	var e *backend.Error
-	if _, err := c.Do(t.Context(), Request{Method: "GET", URL: s.URL}); !errors.As(err, &e) || !e.Until.Equal(now.Add(30*time.Second)) {
-		t.Errorf("got %v", err)
-	}
-	header = ""
-	if _, err := c.Do(t.Context(), Request{Method: "GET", URL: s.URL}); !errors.As(err, &e) || e.Kind != backend.RateLimited || !e.Until.IsZero() {
-		t.Errorf("got %v until %v", err, e.Until)
 	}
 }
