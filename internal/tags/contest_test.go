@@ -115,3 +115,41 @@ func TestDiff(t *testing.T) {
 		}
 	}
 }
+
+func TestMakeHeld(t *testing.T) {
+	soon, later := noon.Add(time.Second), noon.Add(time.Minute)
+	run(t, []planCase{
+		{
+			name: "held", reason: "contested changes wait, the others go",
+			in: Input{Dialect: plain, Observed: set("x", "y"), Declared: declare(of(Spec, "a", "b")), Excluded: []string{"x", "y"}, Record: record(own("a"), own("b")), Policy: Merge,
+				HeldUntil: map[string]time.Time{"a": later, "x": soon}},
+			want: Plan{Edit: write("b", "-y"), Record: record(own("a"), own("b")), Held: []string{"a", "x"}, HeldUntil: soon},
+		},
+		{
+			name: "due", reason: "a hold ends at its time",
+			in:   Input{Dialect: plain, Declared: declare(of(Spec, "a")), Policy: Merge, HeldUntil: map[string]time.Time{"a": noon}},
+			want: Plan{Edit: write("a"), Record: record(own("a"))},
+		},
+		{
+			name: "nothing to do", reason: "only a change that is due is held",
+			in:   Input{Dialect: plain, Observed: set("a"), Declared: declare(of(Spec, "a")), Policy: Merge, HeldUntil: map[string]time.Time{"a": later}},
+			want: Plan{Record: record(own("a"))},
+		},
+		{
+			name: "rule", reason: "a rule does not own what waits",
+			in:   Input{Dialect: plain, Declared: declare(byRule("TagRule/r", "a")), Policy: Merge, HeldUntil: map[string]time.Time{"a": later}},
+			want: Plan{Held: []string{"a"}, HeldUntil: later},
+		},
+		{
+			name: "back", reason: "a removal that waits does not count",
+			in:   Input{Dialect: plain, Observed: set("a"), Record: record(back("a", 2)), Policy: Merge, HeldUntil: map[string]time.Time{"a": later}},
+			want: Plan{Record: record(back("a", 2)), Held: []string{"a"}, HeldUntil: later},
+		},
+		{
+			name: "value", reason: "a replacement waits as well, and what it would replace is not recorded yet",
+			in: Input{Dialect: pairs, Observed: set("k=c"), Declared: declare(of(Spec, "k=a")), Record: record(own("k=a", "b")), Policy: Merge,
+				HeldUntil: map[string]time.Time{"k": later}},
+			want: Plan{Record: record(own("k=a", "b")), Held: []string{"k=a"}, HeldUntil: later},
+		},
+	})
+}

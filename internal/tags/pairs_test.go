@@ -73,6 +73,11 @@ func TestMakeValues(t *testing.T) {
 			want: Plan{Edit: write("-team"), Record: record(was(off("team=vision"), "nlp"))},
 		},
 		{
+			name: "undeclare, removed before", reason: "a value that was asked off meanwhile does not come back",
+			in:   Input{Dialect: pairs, Observed: set("team=vision"), Requested: []string{"team=nlp"}, Record: record(own("team=vision", "nlp")), Policy: Merge},
+			want: Plan{Edit: write("-team"), Record: record(gone("team=nlp"), was(off("team=vision"), "nlp"))},
+		},
+		{
 			name: "undeclare, changed since", reason: "another value that somebody wrote since is not ours to take off",
 			in:   Input{Dialect: pairs, Observed: set("team=rl"), Record: record(own("team=vision", "nlp")), Policy: Merge},
 			want: Plan{Record: record(was(gone("team=vision"), "nlp"))},
