@@ -20,8 +20,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // inBubble runs a test in virtual time. The batcher runs once start is called: what was queued before is gathered for
-// sure. stop ends it and waits for its end.
-func inBubble(t *testing.T, f backend.Backend, o batch.Options, test func(b *batch.Batcher, start, stop func())) {
+// sure. stop ends its context, does what is given, and waits for its end.
+func inBubble(t *testing.T, f backend.Backend, o batch.Options, test func(b *batch.Batcher, start func(), stop func(meanwhile ...func()))) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -34,8 +34,11 @@ func inBubble(t *testing.T, f backend.Backend, o batch.Options, test func(b *bat
 			go func() { ended <- b.Run(ctx) }()
 			synctest.Wait()
 		}
-		stop := func() {
+		stop := func(meanwhile ...func()) {
 			cancel()
+			for _, f := range meanwhile {
+				f()
+			}
 			if err := <-ended; err != nil {
 				t.Errorf("Run: %v", err)
 			}
@@ -94,7 +97,7 @@ func TestBatchesAreAsFewAsTheLimitsAllow(t *testing.T) {
 			if c.state == "limitless" {
 				f.limits = backend.Limits{}
 			}
-			inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+			inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 				got := collected{}
 				for _, id := range ids(c.n) {
 					got.change(t, b, id, backend.PriorityRule, backend.Run{ID: id, State: c.state})
@@ -116,7 +119,7 @@ func TestBatchesAreAsFewAsTheLimitsAllow(t *testing.T) {
 
 func TestActiveRunsAreNotMixedWithOthers(t *testing.T) {
 	f := newFake()
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		got := collected{}
 		got.change(t, b, "1", backend.PriorityEdit, backend.Run{ID: "a", State: backend.StateRunning})
 		got.change(t, b, "2", backend.PriorityEdit, backend.Run{ID: "b", State: backend.StateFinished})
@@ -131,7 +134,7 @@ func TestActiveRunsAreNotMixedWithOthers(t *testing.T) {
 
 func TestOneRunIsNotTwiceInABatch(t *testing.T) {
 	f := newFake()
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		got := collected{}
 		got.change(t, b, "ns1/x", backend.PriorityEdit, backend.Run{ID: "a"})
 		got.change(t, b, "ns2/x", backend.PriorityEdit, backend.Run{ID: "a"})
@@ -160,7 +163,7 @@ func TestTheWindow(t *testing.T) {
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			f := newFake()
-			inBubble(t, f, o, func(b *batch.Batcher, start, _ func()) {
+			inBubble(t, f, o, func(b *batch.Batcher, start func(), _ func(...func())) {
 				start()
 				got := collected{}
 				for i, id := range ids(c.n) {
@@ -189,7 +192,7 @@ func TestTheWindow(t *testing.T) {
 func TestAWaitingChangeIsReplaced(t *testing.T) {
 	f := newFake()
 	f.limits.Change = 1
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		got := collected{}
 		got.change(t, b, "first", backend.PriorityEdit, backend.Run{ID: "old"})
 		got.change(t, b, "second", backend.PriorityEdit, backend.Run{ID: "other"})
@@ -207,7 +210,7 @@ func TestAWaitingChangeIsReplaced(t *testing.T) {
 
 func TestAChangeUnderWayIsNotReplaced(t *testing.T) {
 	f := newFake()
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		f.hold()
 		start()
 		var order []string
@@ -231,7 +234,7 @@ func TestAChangeUnderWayIsNotReplaced(t *testing.T) {
 
 func TestACancelledChangeIsNotSent(t *testing.T) {
 	f := newFake()
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		got := collected{}
 		got.change(t, b, "a", backend.PriorityEdit, backend.Run{ID: "a"})
 		got.change(t, b, "b", backend.PriorityEdit, backend.Run{ID: "b"})
@@ -249,7 +252,7 @@ func TestACancelledChangeIsNotSent(t *testing.T) {
 func TestEditsOvertake(t *testing.T) {
 	f := newFake()
 	f.limits.Change = 2
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		f.hold()
 		got := collected{}
 		for _, id := range []string{"r1", "r2", "r3", "r4", "r5"} {
@@ -274,7 +277,7 @@ func TestEditsOvertake(t *testing.T) {
 func TestWhenItStopsTheWriteInHandIsFinished(t *testing.T) {
 	f := newFake()
 	f.limits.Change = 1
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, stop func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), stop func(...func())) {
 		f.hold()
 		got := collected{}
 		got.change(t, b, "in hand", backend.PriorityEdit, backend.Run{ID: "a"})
@@ -286,8 +289,7 @@ func TestWhenItStopsTheWriteInHandIsFinished(t *testing.T) {
 		f.waitForCall()
 		b.Cancel("cancelled")
 		f.broken = func(ctx context.Context, _ []string) error { return ctx.Err() }
-		go f.letGo()
-		stop()
+		stop(f.letGo)
 		if r := got["in hand"]; r.Err != nil || !r.Sent {
 			t.Errorf("the write in hand: %+v", r)
 		}
@@ -311,7 +313,7 @@ func TestWhenItStopsTheWriteInHandIsFinished(t *testing.T) {
 
 func TestAPanicOfOnePlanIsTheErrorOfOneRun(t *testing.T) {
 	f := newFake()
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		got := collected{}
 		got.change(t, b, "good", backend.PriorityEdit, backend.Run{ID: "good"})
 		b.Change("bad", backend.PriorityEdit, backend.Change{

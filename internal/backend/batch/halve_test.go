@@ -31,7 +31,7 @@ func failing(kind backend.Kind, bad ...string) func(context.Context, []string) e
 func changeAll(t *testing.T, f *fakeTracker, n int) collected {
 	t.Helper()
 	got := collected{}
-	inBubble(t, f, batch.Options{WriteDeadline: time.Second}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{WriteDeadline: time.Second}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		for _, id := range ids(n) {
 			got.change(t, b, id, backend.PriorityEdit, backend.Run{ID: id})
 		}
@@ -122,7 +122,7 @@ func TestOnlyBadRunsFailAndItCostsLittle(t *testing.T) {
 
 func TestWhatIsReplacedBetweenTwoTriesIsNotTriedAgain(t *testing.T) {
 	f := newFake()
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		got := collected{}
 		for _, id := range []string{"a", "b", "c", "d"} {
 			got.change(t, b, id, backend.PriorityRule, backend.Run{ID: id})
@@ -163,7 +163,7 @@ func sortedTail(batches [][]string) [][]string {
 
 func TestARetryGivesWayToAnEdit(t *testing.T) {
 	f := newFake()
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, stop func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		got := collected{}
 		for _, id := range []string{"a", "b"} {
 			got.change(t, b, id, backend.PriorityRule, backend.Run{ID: id})
@@ -187,7 +187,7 @@ func TestARetryGivesWayToAnEdit(t *testing.T) {
 
 func TestPartsOfAFailedBatchEndWithTheBatcher(t *testing.T) {
 	f := newFake()
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, stop func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), stop func(...func())) {
 		got := collected{}
 		for _, id := range []string{"a", "b"} {
 			got.change(t, b, id, backend.PriorityRule, backend.Run{ID: id})
@@ -196,8 +196,7 @@ func TestPartsOfAFailedBatchEndWithTheBatcher(t *testing.T) {
 		f.broken = failing(backend.Conflict, "a", "b")
 		start()
 		f.waitForCall()
-		go f.letGo()
-		stop()
+		stop(f.letGo)
 		for id, r := range got {
 			if !errors.Is(r.Err, context.Canceled) || !r.Sent {
 				t.Errorf("%s: %+v", id, r)
@@ -210,7 +209,7 @@ func TestPartsOfAFailedBatchEndWithTheBatcher(t *testing.T) {
 }
 
 func TestAWrongNumberOfResultsIsAnError(t *testing.T) {
-	inBubble(t, &forgetful{newFake()}, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, &forgetful{newFake()}, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		got := collected{}
 		got.change(t, b, "a", backend.PriorityEdit, backend.Run{ID: "a"})
 		start()

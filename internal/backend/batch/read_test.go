@@ -32,7 +32,7 @@ func TestReadsAreGathered(t *testing.T) {
 		}
 		return backend.Page{Runs: []backend.Run{{ID: ids[1]}}}, nil
 	}
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		var got []read
 		began := time.Now()
 		for _, id := range []string{"a", "gone", "b", "a", "c"} {
@@ -58,7 +58,7 @@ func TestReadsAreGathered(t *testing.T) {
 func TestAReadThatSomebodyNeedsSoonerGoesSooner(t *testing.T) {
 	f := newFake()
 	f.limits.Read = 1
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		none := func(backend.Run, bool, time.Time, error) {}
 		b.Read("a", backend.PriorityFullLook, none)
 		b.Read("b", backend.PriorityFullLook, none)
@@ -73,7 +73,7 @@ func TestAReadThatSomebodyNeedsSoonerGoesSooner(t *testing.T) {
 
 func TestNamesGiveAllTheirRuns(t *testing.T) {
 	f := newFake()
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		got := map[string][]string{}
 		for _, name := range []string{"nightly", "weekly"} {
 			b.ReadName(name, backend.PriorityRule, func(runs []backend.Run, _ time.Time, err error) {
@@ -123,7 +123,7 @@ func TestAReadThatFailsTellsNothing(t *testing.T) {
 		t.Run(c.reason, func(t *testing.T) {
 			f := newFake()
 			f.pages = c.pages
-			inBubble(t, f, batch.Options{ReadDeadline: time.Second}, func(b *batch.Batcher, start, _ func()) {
+			inBubble(t, f, batch.Options{ReadDeadline: time.Second}, func(b *batch.Batcher, start func(), _ func(...func())) {
 				answers := 0
 				for _, id := range []string{"a", "b"} {
 					b.Read(id, backend.PriorityEdit, func(run backend.Run, found bool, _ time.Time, err error) {
@@ -145,7 +145,7 @@ func TestAReadThatFailsTellsNothing(t *testing.T) {
 
 func TestACallbackMayCallTheBatcher(t *testing.T) {
 	f := newFake()
-	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start, _ func()) {
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
 		start()
 		got := collected{}
 		b.Read("a", backend.PriorityEdit, func(run backend.Run, _ bool, _ time.Time, _ error) {
