@@ -20,22 +20,24 @@ import (
 // shutdownGrace is how long requests in hand may take after the signal to end.
 const shutdownGrace = 5 * time.Second
 
+// headerTimeout is how long a client may take to say what it wants.
+const headerTimeout = 10 * time.Second
+
 type options struct {
-	listen, data        string
-	apiKeys             []string
-	apiKeyFile          string
-	unauthorizedStatus  int
-	entity              string
-	bulk                bool
-	heartbeatTimeout    time.Duration
-	tlsCert, tlsKey     string
-	addressFile         string
-	faults              faultOptions
-	requestHeaderBudget time.Duration
+	listen, data       string
+	apiKeys            []string
+	apiKeyFile         string
+	unauthorizedStatus int
+	entity             string
+	bulk               bool
+	heartbeatTimeout   time.Duration
+	tlsCert, tlsKey    string
+	addressFile        string
+	faults             faultOptions
 }
 
 func newCommand() *cobra.Command {
-	o := options{requestHeaderBudget: 10 * time.Second}
+	var o options
 	cmd := &cobra.Command{
 		Use:   "tracker",
 		Short: "A small tracker that the real wandb SDK works against",
@@ -137,21 +139,22 @@ func (o *options) server() (*wandbtest.Server, error) {
 
 // announce says where the server is. The address file appears as a whole, for those who wait for it.
 func (o *options) announce(out io.Writer, url string) error {
-	if _, err := fmt.Fprintf(out, "tracker: %s (page, and WANDB_BASE_URL for scripts)\n", url); err != nil {
-		return err
+	if o.addressFile != "" {
+		next := o.addressFile + ".next"
+		err := os.WriteFile(next, []byte(url+"\n"), 0o600)
+		if err == nil {
+			err = os.Rename(next, o.addressFile)
+		}
+		if err != nil {
+			return fmt.Errorf("writing --address-file: %w", err)
+		}
 	}
-	if o.addressFile == "" {
-		return nil
-	}
-	next := o.addressFile + ".next"
-	if err := os.WriteFile(next, []byte(url+"\n"), 0o600); err != nil {
-		return fmt.Errorf("writing --address-file: %w", err)
-	}
-	return os.Rename(next, o.addressFile)
+	_, err := fmt.Fprintf(out, "tracker: %s (page, and WANDB_BASE_URL for scripts)\n", url)
+	return err
 }
 
 func (o *options) serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: o.requestHeaderBudget}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
 	ended := make(chan error, 1)
 	go func() {
 		<-ctx.Done()

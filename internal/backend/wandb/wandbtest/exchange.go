@@ -59,7 +59,7 @@ type answer struct {
 	body   bytes.Buffer
 }
 
-// Header, WriteHeader and Write make it a ResponseWriter.
+// Header is what the answer will have.
 func (a *answer) Header() http.Header { return a.header }
 
 // WriteHeader keeps the first status.

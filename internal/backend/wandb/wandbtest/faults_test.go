@@ -221,7 +221,8 @@ func TestServersThatRefuseOrLie(t *testing.T) {
 			}},
 		"inserts": {wandbtest.Faults{UpsertByID: "insert"}, upsert,
 			func(t *testing.T, _ int, data fields, _ string, server *wandbtest.Server) {
-				if at(data, "upsertBucket", "inserted") != true || len(server.Runs("acme", "capsules")) != 3 || len(get(t, server, "r").Tags) != 0 {
+				inserted, _ := at(data, "upsertBucket", "inserted").(bool)
+				if !inserted || len(server.Runs("acme", "capsules")) != 3 || len(get(t, server, "r").Tags) != 0 {
 					t.Error(data)
 				}
 			}},

@@ -29,7 +29,7 @@ func (c client) page(variables fields) (names []string, next string, total float
 	for _, edge := range at(runs, "edges").([]any) {
 		names = append(names, at(edge, "node", "name").(string))
 	}
-	if at(runs, "pageInfo", "hasNextPage") == true {
+	if more, _ := at(runs, "pageInfo", "hasNextPage").(bool); more {
 		next = at(runs, "pageInfo", "endCursor").(string)
 	}
 	return names, next, at(runs, "totalCount").(float64)
