@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -67,9 +68,14 @@ func declared(run *v1alpha1.TrainingRun) []tags.Declarations {
 // dialect is what the tracker takes, less what it has refused lately of this object.
 func (s *scope) dialect() tags.Dialect {
 	dialect := s.tracker.Backend().Dialect()
-	refused, check := s.memory.refused, dialect.CheckKey
-	if len(refused) == 0 {
+	if len(s.memory.refused) == 0 {
 		return dialect
+	}
+	refused, check := map[string]string{}, dialect.CheckKey
+	for name, message := range s.memory.refused {
+		if tag, err := dialect.Parse(name); err == nil {
+			refused[tag.Key] = message
+		}
 	}
 	dialect.CheckKey = func(key string) error {
 		if message, ok := refused[key]; ok {
@@ -104,8 +110,14 @@ func (c *Controller) declaredElsewhere(ctx context.Context, run *v1alpha1.Traini
 	}
 	var elsewhere []string
 	for i := range same.Items {
-		if other := &same.Items[i]; other.UID != run.UID && other.DeletionTimestamp.IsZero() {
-			elsewhere = append(elsewhere, other.Spec.Tags...)
+		other := &same.Items[i]
+		if other.UID == run.UID || !other.DeletionTimestamp.IsZero() {
+			continue
+		}
+		for _, tag := range other.Spec.Tags {
+			if !slices.Contains(other.Spec.ExcludeTags, tag) {
+				elsewhere = append(elsewhere, tag)
+			}
 		}
 	}
 	return elsewhere, nil
