@@ -47,12 +47,7 @@ func ParseAllow(values []string) (*AddressPolicy, error) {
 
 func (p *AddressPolicy) allow(value string) error {
 	if prefix, err := netip.ParsePrefix(value); err == nil {
-		prefix = unmapPrefix(prefix)
-		if why, never := neverAllowed(prefix); never {
-			return fmt.Errorf("this is %s, which can never be allowed", why)
-		}
-		p.prefixes = append(p.prefixes, allowedPrefix{prefix: prefix})
-		return nil
+		return p.allowPrefix(unmapPrefix(prefix), 0)
 	}
 	if strings.ContainsAny(value, "/@?#* ") || value == "" {
 		return fmt.Errorf("give HOST, HOST:PORT or a CIDR such as 10.0.0.0/8, without scheme, path or wildcard")
@@ -61,12 +56,14 @@ func (p *AddressPolicy) allow(value string) error {
 	if err != nil {
 		return err
 	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		p.hosts = append(p.hosts, allowedHost{host: host, port: port})
-		return nil
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return p.allowPrefix(single(addr.WithZone("").Unmap()), port)
 	}
-	prefix := single(addr.WithZone("").Unmap())
+	p.hosts = append(p.hosts, allowedHost{host: host, port: port})
+	return nil
+}
+
+func (p *AddressPolicy) allowPrefix(prefix netip.Prefix, port uint16) error {
 	if why, never := neverAllowed(prefix); never {
 		return fmt.Errorf("this is %s, which can never be allowed", why)
 	}

@@ -126,7 +126,7 @@ func said(body []byte) string {
 			Message string `json:"message"`
 		} `json:"errors"`
 	}
-	text := ""
+	var text string
 	switch err := json.Unmarshal(body, &known); {
 	case err != nil:
 		text = string(body)
