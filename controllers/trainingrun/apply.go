@@ -76,7 +76,7 @@ type job struct {
 // sent tells the world what became of a change, and leaves it for the next pass.
 func (c *Controller) sent(j *job, result backend.Result) {
 	o := outcome{sent: j.sent, result: result, at: c.Clock.Now()}
-	if result.Err == nil && !result.Edit.Empty() {
+	if !result.Edit.Empty() { // on a key/value tracker also the part that was done before an error
 		for _, change := range tags.Diff(result.Before.Tags, result.After.Tags, j.dialect) {
 			entry := historyEntry(change, o.at, v1alpha1.TagSourceSpec, j.managers[change.Name])
 			o.changes = append(o.changes, entry)

@@ -117,7 +117,7 @@ func (s *scope) take(mail []outcome) {
 			m.sent = ""
 		}
 		m.done = append(m.done, o.changes...)
-		if !o.result.Edit.Empty() && o.result.Err == nil {
+		if !o.result.Edit.Empty() {
 			m.contest.Wrote(int(attempts(s.run)), o.result.Edit, o.at)
 		}
 		switch err := o.result.Err; backend.KindOf(err) {
