@@ -122,14 +122,14 @@ type TrackingProjectSpec struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('1s')",message="interval must be a duration of at least 1s, such as 30s or 5m"
-	Interval metav1.Duration `json:"interval,omitzero"`
+	Interval metav1.Duration `json:"interval,omitempty,omitzero"`
 	// fullInterval is how often every tracked run is looked at, at least 1s.
 	// +optional
 	// +kubebuilder:default="10m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('1s')",message="fullInterval must be a duration of at least 1s, such as 30s or 5m"
-	FullInterval metav1.Duration `json:"fullInterval,omitzero"`
+	FullInterval metav1.Duration `json:"fullInterval,omitempty,omitzero"`
 	// suspend stops every request to the tracker.
 	// +optional
 	// +kubebuilder:default=false
@@ -178,7 +178,7 @@ type TrackingProjectStatus struct {
 	// observedGeneration is the generation of the spec that this status answers.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions: Ready, and while they hold Reconciling and Stalled.
+	// conditions are Ready, and while they hold Reconciling and Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -34,7 +34,7 @@ const (
 
 // ProjectReference names a TrackingProject of the same namespace.
 type ProjectReference struct {
-	// Name of the TrackingProject.
+	// name of the TrackingProject.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -266,7 +266,7 @@ type TrainingRunStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ObservedDeclarations string `json:"observedDeclarations,omitempty"`
-	// conditions: Ready, and while they hold Reconciling and Stalled.
+	// conditions are Ready, and while they hold Reconciling and Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
