@@ -5,6 +5,7 @@ package batch
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,6 +51,7 @@ type Batcher struct {
 	seq     uint64
 	firstAt time.Time // of what waits
 	lastAt  time.Time
+	sending bool // a request is under way, or its callbacks are
 	stopped error
 }
 
@@ -181,6 +183,21 @@ func (b *Batcher) Run(ctx context.Context) error {
 	return nil
 }
 
+// Idle says that nothing waits and nothing is under way: every callback of what was asked for has returned.
+func (b *Batcher) Idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sending || len(b.retries) > 0 {
+		return false
+	}
+	for _, items := range b.lanes {
+		if slices.ContainsFunc(items, func(it *item) bool { return !it.dead }) {
+			return false
+		}
+	}
+	return true
+}
+
 // sleep waits for something new, at most this long; a negative time is for ever.
 func (b *Batcher) sleep(ctx context.Context, wait time.Duration) {
 	var due <-chan time.Time
@@ -202,7 +219,7 @@ func (b *Batcher) stop(cause error) {
 		Kind: backend.Unavailable, Message: "not sent, because the manager stops or the project's client was replaced", Err: cause,
 	})
 	b.mu.Lock()
-	b.stopped = err
+	b.stopped, b.sending = err, false
 	var rest []*item
 	for _, failed := range b.retries {
 		rest = append(rest, failed.items...)

@@ -74,9 +74,10 @@ func (b *Batcher) idle() bool {
 }
 
 // take gives the next request; or nil and how long to wait for it, negative where nothing is queued.
-func (b *Batcher) take() (*job, time.Duration) {
+func (b *Batcher) take() (next *job, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	defer func() { b.sending = next != nil }()
 	best := b.bestLane()
 	if retry := b.takeRetry(best); retry != nil {
 		return retry, 0
