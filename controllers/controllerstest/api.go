@@ -1,0 +1,144 @@
+package controllerstest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+)
+
+// Write is one write of the operator to the API server.
+type Write struct {
+	Kind string // TrainingRun or TrackingProject
+	Key  types.NamespacedName
+	// Status: the status was written, and not the object itself.
+	Status bool
+	// Patch is what was sent.
+	Patch string
+	// ResourceVersion of the object after the write; empty where the write failed.
+	ResourceVersion string
+	Err             error
+}
+
+// API is the operator's client. It keeps what was written, and can be made to fail or to give old objects.
+type API struct {
+	client.Client
+
+	mu     sync.Mutex
+	writes []Write
+	// before a write, and instead of it where it gives an error.
+	before func(Write) error
+	// old objects are given by Get instead of the present ones, each once.
+	old map[string]client.Object
+}
+
+// FailWrites has f called before each write; its error is that of the write, which is not made then. Nil ends that.
+func (a *API) FailWrites(f func(Write) error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.before = f
+}
+
+// ServeOld lets the next read of this object give it as it is here: an old cache.
+func (a *API) ServeOld(obj client.Object) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.old == nil {
+		a.old = map[string]client.Object{}
+	}
+	a.old[identity(obj, client.ObjectKeyFromObject(obj))] = obj
+}
+
+// Writes gives all writes so far.
+func (a *API) Writes() []Write {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.writes)
+}
+
+// Get gives the object out of the cache, or the old one that a test wants to be there.
+func (a *API) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if old := a.takeOld(obj, key); old != nil {
+		switch into := obj.(type) {
+		case *v1alpha1.TrainingRun:
+			*into = *old.DeepCopyObject().(*v1alpha1.TrainingRun)
+		case *v1alpha1.TrackingProject:
+			*into = *old.DeepCopyObject().(*v1alpha1.TrackingProject)
+		}
+		return nil
+	}
+	return a.Client.Get(ctx, key, obj, opts...)
+}
+
+func (a *API) takeOld(obj client.Object, key client.ObjectKey) client.Object {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	id := identity(obj, key)
+	old := a.old[id]
+	delete(a.old, id)
+	return old
+}
+
+// Patch writes an object.
+func (a *API) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+	return a.write(obj, patch, false, func() error { return a.Client.Patch(ctx, obj, patch, opts...) })
+}
+
+// Status writes statuses.
+func (a *API) Status() client.SubResourceWriter {
+	return &statusWriter{SubResourceWriter: a.Client.Status(), api: a}
+}
+
+type statusWriter struct {
+	client.SubResourceWriter
+	api *API
+}
+
+// Patch writes a status.
+func (w *statusWriter) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+	return w.api.write(obj, patch, true, func() error { return w.SubResourceWriter.Patch(ctx, obj, patch, opts...) })
+}
+
+func (a *API) write(obj client.Object, patch client.Patch, status bool, do func() error) error {
+	data, err := patch.Data(obj)
+	if err != nil {
+		return err
+	}
+	w := Write{Kind: kindOf(obj), Key: client.ObjectKeyFromObject(obj), Status: status, Patch: string(data)}
+	a.mu.Lock()
+	before := a.before
+	a.mu.Unlock()
+	if before != nil {
+		w.Err = before(w)
+	}
+	if w.Err == nil {
+		w.Err = do()
+	}
+	if w.Err == nil {
+		w.ResourceVersion = obj.GetResourceVersion()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.writes = append(a.writes, w)
+	return w.Err
+}
+
+func kindOf(obj client.Object) string {
+	switch obj.(type) {
+	case *v1alpha1.TrainingRun:
+		return "TrainingRun"
+	case *v1alpha1.TrackingProject:
+		return "TrackingProject"
+	default:
+		return fmt.Sprintf("%T", obj)
+	}
+}
+
+func identity(obj client.Object, key client.ObjectKey) string {
+	return kindOf(obj) + " " + key.String()
+}

@@ -1,0 +1,224 @@
+package controllerstest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	testclock "k8s.io/utils/clock/testing"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trackingproject"
+	"github.com/runtag/runtag/controllers/trainingrun"
+	"github.com/runtag/runtag/controllers/trigger"
+	"github.com/runtag/runtag/internal/audit"
+	"github.com/runtag/runtag/internal/backend/batch"
+	"github.com/runtag/runtag/internal/backend/transport"
+	"github.com/runtag/runtag/internal/connect"
+	"github.com/runtag/runtag/internal/metrics"
+	"github.com/runtag/runtag/internal/tags"
+	"github.com/runtag/runtag/internal/tracking"
+)
+
+const (
+	// Canary is the API key of every project of a Harness. It must be shown nowhere.
+	Canary = "canary-5d1c0ffee0ddba11deadbeef5d1c0ffee0ddba11"
+	// ProjectName is the name of the project that NewProject makes unless told otherwise, here and on the tracker.
+	ProjectName = "capsules"
+	secretName  = "wandb"
+	secretKey   = "api-key"
+	// Person is the field manager of what the test applies.
+	Person = "kubectl-edit"
+	// noLimit is a rate that no test reaches; the pauses that a tracker asks for are kept all the same.
+	noLimit = 1_000_000
+)
+
+// TB is what a Harness needs of testing.TB, GinkgoT() or rapid.T.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// Options of a Harness.
+type Options struct {
+	// Ceiling is the operator's --max-tag-policy; nil: Exclusive.
+	Ceiling *tags.Policy
+	// Allow is the operator's --allow-tracker; nil: the loopback address of the trackers here.
+	Allow []string
+	// Order decides which of the objects that are queued is next, by its index; nil: the first.
+	Order func(queued int) int
+}
+
+// Harness is one operator with its own namespace, tracker and clock. It is for one test and one goroutine.
+type Harness struct {
+	*Suite
+	Namespace string
+	// Clock begins with the present time, since the API server's times are real; after that only the test moves it.
+	Clock   *testclock.FakeClock
+	Tracker *Tracker
+	API     *API
+	Events  *Events
+	Log     *Log
+	Metrics *prometheus.Registry
+
+	t       TB
+	g       *gomega.WithT
+	ctx     context.Context //nolint:containedctx // the life of the test
+	cancel  context.CancelFunc
+	options Options
+
+	namespaces []string
+	trackers   []*Tracker
+	known      map[types.NamespacedName]bool // projects that were applied
+	*operator
+	errors []string
+
+	mu         sync.Mutex
+	violations []string
+}
+
+// operator is what a restart makes anew.
+type operator struct {
+	runs, projects *queue
+	run            *trainingrun.Controller
+	project        *trackingproject.Controller
+	Registry       *tracking.Registry
+	failures       map[string]int
+	stop           func()
+}
+
+// New makes a Harness with a namespace, a tracker that has the project ProjectName without runs, and a Secret with its key.
+// Close it at the end of the test.
+func (s *Suite) New(ctx context.Context, t TB, options Options) *Harness {
+	t.Helper()
+	h := &Harness{
+		Suite: s, Clock: testclock.NewFakeClock(time.Now().UTC().Truncate(time.Second)), API: &API{Client: s.cluster.GetClient()},
+		Events: &Events{}, Log: &Log{}, Metrics: prometheus.NewPedanticRegistry(),
+		t: t, options: options, known: map[types.NamespacedName]bool{},
+	}
+	h.g = gomega.NewWithT(t)
+	h.ctx, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	h.Namespace = h.NewNamespace()
+	h.Tracker = h.NewTracker()
+	h.boot()
+	return h
+}
+
+// Close checks that the canary is nowhere, and stops what New started.
+func (h *Harness) Close() {
+	h.t.Helper()
+	h.stop()
+	h.cancel()
+	h.expectNoSecret()
+	for _, t := range h.trackers {
+		t.server.Close()
+	}
+}
+
+// NewNamespace makes one more namespace, with the Secret of the project in it.
+func (h *Harness) NewNamespace() string {
+	h.t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}
+	h.g.Expect(h.Admin.Create(h.ctx, ns)).To(gomega.Succeed())
+	h.namespaces = append(h.namespaces, ns.Name)
+	h.g.Expect(h.Admin.Create(h.ctx, h.NewSecret(ns.Name))).To(gomega.Succeed())
+	return ns.Name
+}
+
+// NewSecret is the Secret with the tracker's key, as it is in each namespace.
+func (h *Harness) NewSecret(namespace string) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secretName}, StringData: map[string]string{secretKey: Canary},
+	}
+}
+
+// NewProject is a TrackingProject for the tracker's project of the same name. It is not applied yet.
+func (h *Harness) NewProject(edits ...func(*v1alpha1.TrackingProject)) *v1alpha1.TrackingProject {
+	p := &v1alpha1.TrackingProject{
+		ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Name: ProjectName},
+		Spec: v1alpha1.TrackingProjectSpec{Wandb: &v1alpha1.WandbProject{
+			BaseURL: h.Tracker.URL, Entity: h.Tracker.Entity, Project: ProjectName,
+			APIKeySecretRef: v1alpha1.SecretKeyReference{Name: secretName, Key: secretKey},
+		}},
+	}
+	for _, edit := range edits {
+		edit(p)
+	}
+	return p
+}
+
+// NewRun is a TrainingRun of NewProject's project that declares these tags, named after the run's id. It is not applied yet.
+func (h *Harness) NewRun(id string, declared ...string) *v1alpha1.TrainingRun {
+	return &v1alpha1.TrainingRun{
+		ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Name: id},
+		Spec: v1alpha1.TrainingRunSpec{
+			ProjectRef: v1alpha1.ProjectReference{Name: ProjectName}, RunID: id, Tags: declared,
+		},
+	}
+}
+
+// boot starts an operator that remembers nothing.
+func (h *Harness) boot() {
+	h.t.Helper()
+	allow := h.options.Allow
+	if allow == nil {
+		allow = []string{"127.0.0.1"}
+	}
+	policy, err := transport.ParseAllow(allow)
+	h.g.Expect(err).NotTo(gomega.HaveOccurred())
+	h.Metrics = prometheus.NewPedanticRegistry()
+	own, err := metrics.New(h.Metrics)
+	h.g.Expect(err).NotTo(gomega.HaveOccurred())
+	ceiling := tags.Exclusive
+	if h.options.Ceiling != nil {
+		ceiling = *h.options.Ceiling
+	}
+	ctx, cancel := context.WithCancel(h.ctx)
+	o := &operator{runs: newQueue(), projects: newQueue(), failures: map[string]int{}}
+	o.Registry = tracking.NewRegistry(h.Clock, batch.Options{Clock: h.Clock, Log: h.Log.Logger()})
+	ended := make(chan error, 1)
+	go func() { ended <- o.Registry.Start(ctx) }()
+	o.stop = func() { cancel(); <-ended }
+	toRuns, toProjects := &trigger.Trigger{}, &trigger.Trigger{}
+	h.g.Expect(toRuns.Source().Start(ctx, o.runs)).To(gomega.Succeed())
+	h.g.Expect(toProjects.Source().Start(ctx, o.projects)).To(gomega.Succeed())
+	o.run = trainingrun.New(trainingrun.Options{
+		Client: h.API, Live: h.cluster.GetAPIReader(), Clock: h.Clock, Recorder: h.Events, Audit: audit.New(h.Log.Logger()),
+		Metrics: own, Registry: o.Registry, Runs: toRuns, Projects: toProjects, Ceiling: ceiling,
+	})
+	o.project = trackingproject.New(trackingproject.Options{
+		Client: h.API, Clock: h.Clock, Recorder: h.Events, Metrics: own, Registry: o.Registry, Runs: toRuns, Projects: toProjects,
+		Connector: connect.New(connect.Options{
+			Secrets: h.cluster.GetAPIReader(), Policy: policy, Limiters: transport.NewLimiters(h.Clock).WithRate(noLimit, noLimit),
+			Clock: h.Clock, Observe: own.Request, Version: "test",
+		}),
+	})
+	h.operator = o
+}
+
+// Restart ends the operator without a further pass, as a crash does, and starts another one that sees all objects anew.
+func (h *Harness) Restart() {
+	h.t.Helper()
+	h.stop()
+	h.boot()
+	for _, ns := range h.namespaces {
+		for _, p := range h.projectsIn(ns) {
+			h.projects.Add(requestFor(&p))
+		}
+		for _, r := range h.runsIn(ns) {
+			h.runs.Add(requestFor(&r))
+		}
+	}
+}
+
+// fail ends the test.
+func (h *Harness) fail(format string, args ...any) {
+	h.t.Helper()
+	h.t.Fatalf("%s\n%s", fmt.Sprintf(format, args...), h.describe())
+}

@@ -1,0 +1,230 @@
+package controllerstest
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/backend/batch"
+)
+
+const (
+	// shortly is how long a timer may be for Settle to go to it: the waits after a conflict, not those of a back-off.
+	shortly = 100 * time.Millisecond
+	// passLimit is for one pass, in real time: what a tracker leaves unanswered ends there.
+	passLimit = 20 * time.Second
+	// waitLimit is for the cache, or a request to the tracker, in real time.
+	waitLimit = 30 * time.Second
+	// mostPasses over one object in one Settle.
+	mostPasses = 60
+	poll       = time.Millisecond
+)
+
+// Settle makes passes until nothing is queued, nothing is on its way to the tracker, and nothing is due shortly. The clock
+// moves by what batches wait, and no more. Then it checks what has to hold always.
+func (h *Harness) Settle() {
+	h.t.Helper()
+	passes := map[string]int{}
+	for {
+		h.reconcile(passes)
+		if h.send() || h.runs.len()+h.projects.len() > 0 {
+			continue
+		}
+		next := h.nextTimer()
+		if next.IsZero() || next.Sub(h.Clock.Now()) > shortly {
+			break
+		}
+		h.to(next)
+	}
+	h.checkInvariants()
+}
+
+// Reconcile makes passes until nothing is queued. What is on its way to the tracker stays there.
+func (h *Harness) Reconcile() {
+	h.t.Helper()
+	h.reconcile(map[string]int{})
+}
+
+// Step moves the clock by d, from timer to timer, and settles at each.
+func (h *Harness) Step(d time.Duration) {
+	h.t.Helper()
+	end := h.Clock.Now().Add(d)
+	h.Settle()
+	for {
+		next := h.nextTimer()
+		if next.IsZero() || next.After(end) {
+			break
+		}
+		h.to(next)
+		h.Settle()
+	}
+	h.to(end)
+}
+
+// to moves the clock, never back, and queues what is due.
+func (h *Harness) to(t time.Time) {
+	if t.After(h.Clock.Now()) {
+		h.Clock.SetTime(t)
+	}
+	h.nextTimer()
+}
+
+// nextTimer queues what is due and gives the time of the next timer.
+func (h *Harness) nextTimer() time.Time {
+	now := h.Clock.Now()
+	a, b := h.projects.due(now), h.runs.due(now)
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (h *Harness) reconcile(passes map[string]int) {
+	h.t.Helper()
+	for h.runs.len()+h.projects.len() > 0 {
+		before := len(h.API.Writes())
+		for h.pass(passes) {
+		}
+		h.sync(h.API.Writes()[before:])
+	}
+}
+
+// pass makes one pass over one queued object, if there is any.
+func (h *Harness) pass(passes map[string]int) bool {
+	h.t.Helper()
+	q, controller, kind := h.projects, reconcile.Reconciler(h.project), "TrackingProject "
+	request, ok := q.pop(h.options.Order)
+	if !ok {
+		q, controller, kind = h.runs, h.run, "TrainingRun "
+		if request, ok = q.pop(h.options.Order); !ok {
+			return false
+		}
+	}
+	id := kind + request.String()
+	if passes[id]++; passes[id] > mostPasses {
+		h.fail("%s was reconciled %d times and is not settled", id, passes[id])
+	}
+	ctx, cancel := context.WithTimeout(log.IntoContext(h.ctx, h.Log.Logger().WithValues("object", id)), passLimit)
+	defer cancel()
+	result, err := controller.Reconcile(ctx, request)
+	now := h.Clock.Now()
+	switch {
+	case err != nil: // as the rate limiter of a manager's queue
+		h.errors = append(h.errors, err.Error())
+		q.at(request, now.Add(5*time.Millisecond<<min(h.failures[id], 16)))
+		h.failures[id]++
+	case result.RequeueAfter > 0:
+		delete(h.failures, id)
+		q.at(request, now.Add(result.RequeueAfter))
+	default:
+		delete(h.failures, id)
+	}
+	return true
+}
+
+// send lets the batches go that wait for more, and waits until all are answered. It says whether there was anything.
+func (h *Harness) send() bool {
+	h.t.Helper()
+	had := false
+	deadline := time.Now().Add(waitLimit)
+	for key := range h.known {
+		project, ok := h.Registry.Find(key)
+		if !ok {
+			continue
+		}
+		for queue := project.Queue(); queue != nil && !queue.Idle(); {
+			had = true
+			if time.Now().After(deadline) {
+				h.fail("requests to the tracker are not answered within %s", waitLimit)
+			}
+			if h.Clock.HasWaiters() {
+				h.Clock.Step(batch.DefaultWindow)
+			}
+			pause()
+		}
+	}
+	return had
+}
+
+// pause lets other goroutines do something; nothing says when the tracker has answered.
+func pause() { <-time.After(poll) }
+
+// sync waits until the cache has what was written, and does what the watches of a manager do for an object that is gone.
+func (h *Harness) sync(writes []Write) {
+	h.t.Helper()
+	for _, w := range writes {
+		if w.Err != nil {
+			continue
+		}
+		obj := client.Object(&v1alpha1.TrainingRun{})
+		if w.Kind == "TrackingProject" {
+			obj = &v1alpha1.TrackingProject{}
+		}
+		if h.cached(obj, w.Key, w.ResourceVersion) {
+			h.gone(obj, w.Key)
+		}
+	}
+}
+
+// cached waits until the cache has the object in this version or a later one, or does not have it. It says the latter.
+func (h *Harness) cached(obj client.Object, key types.NamespacedName, version string) (gone bool) {
+	h.t.Helper()
+	deadline := time.Now().Add(waitLimit)
+	for {
+		err := h.cluster.GetCache().Get(h.ctx, key, obj)
+		switch {
+		case apierrors.IsNotFound(err) && !h.exists(obj, key):
+			return true
+		case err == nil && !older(obj.GetResourceVersion(), version):
+			return false
+		case err != nil && !apierrors.IsNotFound(err):
+			h.g.Expect(err).NotTo(gomega.HaveOccurred())
+		case time.Now().After(deadline):
+			h.fail("the cache does not get %T %s in version %s", obj, key, version)
+		}
+		pause()
+	}
+}
+
+func (h *Harness) exists(obj client.Object, key types.NamespacedName) bool {
+	h.t.Helper()
+	err := h.Admin.Get(h.ctx, key, obj)
+	if err != nil && !apierrors.IsNotFound(err) {
+		h.g.Expect(err).NotTo(gomega.HaveOccurred())
+	}
+	return err == nil
+}
+
+// older compares versions of one object, which are numbers that grow.
+func older(a, b string) bool {
+	x, errX := strconv.ParseUint(a, 10, 64)
+	y, errY := strconv.ParseUint(b, 10, 64)
+	if err := errors.Join(errX, errY); err != nil {
+		panic(err)
+	}
+	return x < y
+}
+
+// gone queues what the deletion of an object queues: the object itself and, of a TrainingRun, those that waited for it.
+func (h *Harness) gone(obj client.Object, key types.NamespacedName) {
+	request := reconcile.Request{NamespacedName: key}
+	if _, ok := obj.(*v1alpha1.TrackingProject); ok {
+		h.projects.Add(request)
+		return
+	}
+	h.runs.Add(request)
+	for _, run := range h.runsIn(key.Namespace) {
+		if c := conditionOf(&run, v1alpha1.ConditionReady); c != nil && c.Reason == v1alpha1.ReasonDuplicateRun {
+			h.runs.Add(requestFor(&run))
+		}
+	}
+}
