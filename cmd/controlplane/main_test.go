@@ -45,6 +45,7 @@ func controlplaneCommand(t *testing.T, script string, args ...string) *exec.Cmd 
 	}
 	cmd := exec.CommandContext(t.Context(), words[0], words[1:]...)
 	cmd.Env = append(os.Environ(), beCommand+"=1")
+	cmd.WaitDelay = 20 * time.Second // for Wait to return even if something that should have ended has our pipes
 	return cmd
 }
 
@@ -108,6 +109,11 @@ func TestUpEndsWithAllThatItStarted(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			g := NewWithT(t)
 			dir := filepath.Join(t.TempDir(), "trial")
+			t.Cleanup(func() { // what a failing test leaves
+				for _, pid := range processesOn(t, dir, false) {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			})
 			cmd := controlplaneCommand(t, test.script, "up", "--dir", dir)
 			said := untilReady(t, cmd)
 			for _, want := range []string{"export KUBECONFIG=" + dir + "/kubeconfig\n", "kubectl get namespaces"} {
