@@ -72,7 +72,7 @@ test: prepare ## Run all tests, with the race detector where there is a C compil
 	@$(GOTEST) $(ANEW) ./... | $(SUMMARY)
 
 unit: ## Run the tests that need neither control plane nor Python.
-	@$(GOTEST) -short $$(go list ./... | grep -Ev '/(controllers|test|internal/(controlplane|pyenv))(/|$$)') | $(SUMMARY)
+	@$(GOTEST) -short $$(go list ./... | grep -Ev '/(api|cmd|controllers|test|internal/(backend/mlflow|controlplane|pyenv))(/|$$)') | $(SUMMARY)
 
 e2e: prepare ## Run the built manager end to end on both trackers.
 	@$(GOTEST) $(ANEW) ./test/e2e/... | $(SUMMARY)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -122,15 +123,15 @@ func (p *packageRun) failedOutput() string {
 	return b.String()
 }
 
-// reason is what a skipped test said, in one line.
+// reason is the last thing that a skipped test said: why.
 func (p *packageRun) reason(name string) string {
-	var b strings.Builder
-	for _, l := range p.output {
-		if l.test == name && !strings.HasPrefix(l.text, "=== ") && !strings.HasPrefix(strings.TrimSpace(l.text), "--- ") {
-			b.WriteString(" " + strings.TrimSpace(l.text))
+	for _, l := range slices.Backward(p.output) {
+		text := strings.TrimSpace(l.text)
+		if l.test == name && text != "" && !strings.HasPrefix(text, "=== ") && !strings.HasPrefix(text, "--- ") {
+			return text
 		}
 	}
-	return strings.TrimSpace(b.String())
+	return ""
 }
 
 func number(digits string) int {

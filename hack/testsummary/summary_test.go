@@ -62,12 +62,13 @@ func TestRun(t *testing.T) {
 		"a skip": {
 			reason: "is never hidden, nor is why",
 			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}
-{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:1: no Python\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:1: looking\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:2: no Python\n"}
 {"Action":"output","Package":"p","Test":"TestA","Output":"--- SKIP: TestA (0.00s)\n"}
 {"Action":"skip","Package":"p","Test":"TestA"}
 {"Action":"pass","Package":"p","Test":"TestB"}
 {"Action":"pass","Package":"p"}`,
-			want: "skipped: p TestA a_test.go:1: no Python\n1 packages in 7 s\n1 passed, 0 failed, 1 skipped\n",
+			want: "skipped: p TestA a_test.go:2: no Python\n1 packages in 7 s\n1 passed, 0 failed, 1 skipped\n",
 			ok:   true,
 		},
 		"no build": {
