@@ -2,8 +2,11 @@ package controlplane
 
 import "time"
 
-// Version of Kubernetes that is fetched or built when KUBEBUILDER_ASSETS does not name another.
-const Version = "1.37.2"
+// Version of Kubernetes that is built, and of which any patch release will do when it is there prebuilt.
+const (
+	Version      = minorVersion + ".2"
+	minorVersion = "1.37"
+)
 
 // Component is one executable of the control plane, by its file name.
 type Component string

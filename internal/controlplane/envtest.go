@@ -33,12 +33,11 @@ func (l locator) setupEnvtest(ctx context.Context) error {
 			l.log("left in place: %v", err)
 		}
 	}()
-	minor := Version[:strings.LastIndexByte(Version, '.')]
-	l.log("asking setup-envtest for Kubernetes %s.x, for %s at most", minor, inWords(envtestLimit))
+	l.log("asking setup-envtest for Kubernetes %s.x, for %s at most", minorVersion, inWords(envtestLimit))
 	ctx, cancel := context.WithTimeoutCause(ctx, envtestLimit, fmt.Errorf("no answer within %s", inWords(envtestLimit)))
 	defer cancel()
 	answer, err := run(ctx, filepath.Dir(modfile), toolEnv(os.Environ()), "go", "tool", "-modfile="+modfile,
-		"setup-envtest", "use", minor+".x", "-p", "path", "--bin-dir", scratch)
+		"setup-envtest", "use", minorVersion+".x", "-p", "path", "--bin-dir", scratch)
 	if err != nil {
 		return fmt.Errorf("setup-envtest: %w", err)
 	}

@@ -113,7 +113,7 @@ func (l locator) fill(ctx context.Context) (Binaries, error) {
 		if ctx.Err() != nil {
 			return Binaries{}, err
 		}
-		l.log("no prebuilt control plane (%v); building it from source", err)
+		l.log("no prebuilt control plane (%s); building it from source", strings.Join(strings.Fields(err.Error()), " "))
 	}
 	if dir, ok := l.cached(); ok {
 		return Binaries{Dir: dir, Origin: FromSetupEnvtest}, nil
@@ -138,13 +138,8 @@ func (l locator) cached() (string, bool) {
 	if len(missing(exact)) == 0 {
 		return exact, true
 	}
-	minor := Version[:strings.LastIndexByte(Version, '.')]
-	dirs, err := filepath.Glob(filepath.Join(l.cache, "v"+minor+".*"))
-	if err != nil {
-		return "", false
-	}
 	best := ""
-	for _, dir := range dirs {
+	for _, dir := range l.inCache("v" + minorVersion + ".") {
 		// Of two with one prefix the longer is the larger number.
 		newer := len(dir) > len(best) || len(dir) == len(best) && dir > best
 		if newer && len(missing(dir)) == 0 {
@@ -152,6 +147,21 @@ func (l locator) cached() (string, bool) {
 		}
 	}
 	return best, best != ""
+}
+
+// inCache lists what is in the cache under names that start so; nothing where there is no cache yet.
+func (l locator) inCache(prefix string) []string {
+	entries, err := os.ReadDir(l.cache)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		l.log("look into the cache of the control plane's executables: %v", err)
+	}
+	var paths []string
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), prefix) {
+			paths = append(paths, filepath.Join(l.cache, entry.Name()))
+		}
+	}
+	return paths
 }
 
 func (l locator) lockCache(ctx context.Context) (*fileLock, error) {
@@ -168,11 +178,7 @@ const scratchPrefix = ".build-"
 
 // sweep removes what killed processes left behind. The cache is locked, so nobody is using it.
 func (l locator) sweep() {
-	left, err := filepath.Glob(filepath.Join(l.cache, scratchPrefix+"*"))
-	if err != nil {
-		return
-	}
-	for _, dir := range left {
+	for _, dir := range l.inCache(scratchPrefix) {
 		if err := os.RemoveAll(dir); err != nil {
 			l.log("left in place: %v", err)
 		}
