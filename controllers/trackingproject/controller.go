@@ -82,7 +82,8 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: s.next(), Priority: &priority}, nil
 }
 
-// run goes through the phases, and tells the TrainingRuns when the tracker can be used again, or no longer.
+// run goes through the phases, and tells the TrainingRuns when the tracker can be used again, or no longer, and when
+// they may do more or less than before.
 func (c *Controller) run(ctx context.Context, s *scope) {
 	var failure error
 	for _, phase := range c.phases {
@@ -100,7 +101,7 @@ func (c *Controller) run(ctx context.Context, s *scope) {
 	}
 	wasReady := s.memory.ready
 	s.memory.ready = s.tracker.Primed() && health.OK()
-	if s.tracker.SetHealth(health) || wasReady != s.memory.ready {
+	if s.tracker.SetHealth(health) || wasReady != s.memory.ready || s.ceilingMoved {
 		s.queueAll(c.Runs)
 	}
 	s.health = health

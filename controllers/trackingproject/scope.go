@@ -59,6 +59,8 @@ type scope struct {
 	byID    map[string][]types.NamespacedName
 	byName  map[string][]types.NamespacedName
 	missing int // runs that are not found and not called deleted
+	// ceilingMoved: what the TrainingRuns may do is something else than at the last pass.
+	ceilingMoved bool
 }
 
 func (c *Controller) newScope(ctx context.Context, project *v1alpha1.TrackingProject) (*scope, error) {
@@ -72,7 +74,7 @@ func (c *Controller) newScope(ctx context.Context, project *v1alpha1.TrackingPro
 	}
 	s.memory = c.recall(s.key(), project.UID)
 	s.tracker = c.Registry.Ensure(s.key(), project.UID)
-	s.tracker.SetCeiling(trainingrun.Policy(project.Spec.MaxTagPolicy))
+	s.ceilingMoved = s.tracker.SetCeiling(trainingrun.Policy(project.Spec.MaxTagPolicy))
 	s.track()
 	return s, nil
 }

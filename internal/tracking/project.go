@@ -172,11 +172,13 @@ func (p *Project) Ceiling() tags.Policy {
 	return p.ceiling
 }
 
-// SetCeiling notes the highest policy that the project allows.
-func (p *Project) SetCeiling(ceiling tags.Policy) {
+// SetCeiling notes the highest policy that the project allows, and says whether that is news.
+func (p *Project) SetCeiling(ceiling tags.Policy) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	changed := p.ceiling != ceiling
 	p.ceiling = ceiling
+	return changed
 }
 
 // clockTolerance is how far the tracker's clock may be off before its times are corrected: a Date header has whole
