@@ -20,6 +20,7 @@ import (
 	"github.com/runtag/runtag/internal/audit"
 	"github.com/runtag/runtag/internal/backend/batch"
 	"github.com/runtag/runtag/internal/backend/transport"
+	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
 	"github.com/runtag/runtag/internal/connect"
 	"github.com/runtag/runtag/internal/metrics"
 	"github.com/runtag/runtag/internal/tags"
@@ -53,6 +54,10 @@ type Options struct {
 	Allow []string
 	// Order decides which of the objects that are queued is next, by its index; nil: the first.
 	Order func(queued int) int
+	// OnWrite is called before a write to the tracker is carried out, with the run as it is and the tags that it is going to
+	// have, and takes the place of the check that what is stored covers the write: a test whose people edit objects while
+	// a change is on its way has to know what was stored before. It is called from a goroutine of the tracker.
+	OnWrite func(run wandbtest.Run, list []string)
 }
 
 // Harness is one operator with its own namespace, tracker and clock. It is for one test and one goroutine.

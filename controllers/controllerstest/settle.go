@@ -27,6 +27,8 @@ const (
 	// mostPasses over one object in one Settle.
 	mostPasses = 60
 	poll       = time.Millisecond
+	// never is a version that no object gets.
+	never = "18446744073709551615"
 )
 
 // Settle makes passes until nothing is queued, nothing is on its way to the tracker, and nothing is due shortly. The clock
@@ -52,6 +54,12 @@ func (h *Harness) Settle() {
 func (h *Harness) Reconcile() {
 	h.t.Helper()
 	h.reconcile(map[string]int{})
+}
+
+// Send lets what is on its way to the tracker go there, and waits for the answers. The next pass works them in.
+func (h *Harness) Send() {
+	h.t.Helper()
+	h.send()
 }
 
 // Step moves the clock by d, from timer to timer, and settles at each.
@@ -169,7 +177,11 @@ func (h *Harness) sync(writes []Write) {
 		if w.Kind == "TrackingProject" {
 			obj = &v1alpha1.TrackingProject{}
 		}
-		if h.cached(obj, w.Key, w.ResourceVersion) {
+		version := w.ResourceVersion
+		if w.Released {
+			version = never
+		}
+		if h.cached(obj, w.Key, version) {
 			h.gone(obj, w.Key)
 		}
 	}

@@ -111,6 +111,10 @@ func (h *Harness) checkWriteAhead(t *Tracker, r wandbtest.Request) {
 		for _, tag := range sent {
 			list = append(list, fmt.Sprint(tag))
 		}
+		if h.options.OnWrite != nil {
+			h.options.OnWrite(run, list)
+			continue
+		}
 		h.checkCovered(run, list)
 	}
 }
