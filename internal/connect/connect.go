@@ -158,16 +158,17 @@ func (c *Connector) known(entry *project, p *v1alpha1.TrackingProject) (*Connect
 	if entry.failure != nil && age < retryAfter {
 		return nil, entry.failure
 	}
-	if entry.rejected && now.Sub(entry.rejectedAt) >= retryAfter {
+	due := entry.current == nil || age >= secretsFor || (entry.rejected && now.Sub(entry.rejectedAt) >= retryAfter)
+	if !due {
+		entry.current.usedAt = now
+		return entry.current, nil
+	}
+	entry.readAt = time.Time{}
+	if entry.rejected {
 		// Forgotten before the read and not after it, so that a rejection which comes meanwhile is not lost.
-		entry.rejected, entry.rejectedAt, entry.readAt = false, now, time.Time{}
-		return nil, nil
+		entry.rejected, entry.rejectedAt = false, now
 	}
-	if entry.failure != nil || entry.current == nil || age >= secretsFor {
-		return nil, nil
-	}
-	entry.current.usedAt = now
-	return entry.current, nil
+	return nil, nil
 }
 
 // adopt takes over what a read of the Secrets gave: the connection that is there if nothing changed, else a new one.
