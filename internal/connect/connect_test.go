@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -19,14 +18,6 @@ import (
 	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/connect"
 )
-
-func closedInto(closed chan<- struct{}) func(net.Conn, http.ConnState) {
-	return func(_ net.Conn, state http.ConnState) {
-		if state == http.StateClosed {
-			closed <- struct{}{}
-		}
-	}
-}
 
 func TestSecretsAreReadOnceAMinute(t *testing.T) {
 	w := newWorld(t)
@@ -275,6 +266,43 @@ func TestReplacedClientClosesItsSockets(t *testing.T) {
 	w.clock.Step(time.Minute)
 	w.open(p)
 	<-server.closed // else this test hangs
+}
+
+func TestGoodClientKeepsItsSockets(t *testing.T) {
+	w, server := newWorld(t), newTracker(t, (*httptest.Server).Start)
+	p := wandbProject(server.URL)
+	good := w.open(p)
+	check(t, good)
+	w.Good(p.UID, good)
+	w.secrets.remove("wandb")
+	w.clock.Step(time.Minute)
+	if _, err := w.Open(t.Context(), p); err == nil {
+		t.Fatal("Open succeeded without a Secret")
+	}
+	check(t, good)
+	if got := server.dialled.Load(); got != 1 {
+		t.Errorf("%d connections, want the first to be used again", got)
+	}
+}
+
+func TestSlowOpenIsNotForgotten(t *testing.T) {
+	w := newWorld(t)
+	p, q := wandbProject("https://wandb.example"), mlflowProject("https://mlflow.example", nil)
+	w.secrets.block = make(chan struct{})
+	opened := make(chan *connect.Connection)
+	go func() {
+		conn, _ := w.Open(t.Context(), p)
+		opened <- conn
+	}()
+	for w.secrets.count() == 0 {
+		runtime.Gosched()
+	}
+	w.clock.Step(time.Hour)
+	w.open(q) // looks for what is unused
+	close(w.secrets.block)
+	if conn := <-opened; conn == nil || conn != w.open(p) {
+		t.Error("another connection, want the one that took so long")
+	}
 }
 
 func TestOneReadForAllWhoOpenAtOnce(t *testing.T) {

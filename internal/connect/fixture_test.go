@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,8 +164,10 @@ type tracker struct {
 	*httptest.Server
 	mu     sync.Mutex
 	seen   []string
-	closed chan struct{}
 	answer http.HandlerFunc
+	// dialled counts the connections; each that is closed is in closed.
+	dialled atomic.Int32
+	closed  chan struct{}
 }
 
 func newTracker(t testing.TB, start func(*httptest.Server)) *tracker {
@@ -178,7 +182,15 @@ func newTracker(t testing.TB, start func(*httptest.Server)) *tracker {
 		}
 		answer(w, r)
 	}))
-	tr.Config.ConnState = closedInto(tr.closed)
+	tr.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			tr.dialled.Add(1)
+		case http.StateClosed:
+			tr.closed <- struct{}{}
+		default:
+		}
+	}
 	start(tr.Server)
 	t.Cleanup(tr.Close)
 	return tr
