@@ -1,0 +1,54 @@
+"""Training scripts with the real wandb SDK, and people with its public API."""
+import wandb
+from worker import serve
+
+api = wandb.Api()
+training = {}
+
+
+def start(project, run=None, name=None, tags=None, resume=None):
+    """A script that begins to train; it goes on until finish."""
+    begun = wandb.init(
+        entity="acme", project=project, id=run, name=name, tags=tags, resume=resume, reinit="create_new",
+        settings=wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True),
+    )
+    begun.log({"loss": 1.0})
+    training[project, begun.id] = begun
+    return begun.id
+
+
+def finish(project, run):
+    training.pop((project, run)).finish()
+
+
+def add(project, run, tags):
+    """run.tags += (…), as in the middle of a script. The SDK sends its whole list some seconds later."""
+    training[project, run].tags += tuple(tags)
+
+
+def has(project, run):
+    """What the script itself believes to be on its run."""
+    return list(training[project, run].tags)
+
+
+def fetch(project, run):
+    api.flush()
+    return api.run(f"acme/{project}/{run}")
+
+
+def tags(project, run):
+    return list(fetch(project, run).tags)
+
+
+def append(project, run, tags):
+    fetched = fetch(project, run)
+    for tag in tags:
+        fetched.tags.append(tag)
+    fetched.update()
+
+
+def delete(project, run):
+    fetch(project, run).delete()
+
+
+serve([start, finish, add, has, tags, append, delete])
