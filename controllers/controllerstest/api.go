@@ -22,7 +22,9 @@ type Write struct {
 	Patch string
 	// ResourceVersion of the object after the write; empty where the write failed.
 	ResourceVersion string
-	Err             error
+	// Released: the object was deleted and this took its last finalizer off.
+	Released bool
+	Err      error
 }
 
 // API is the operator's client. It keeps what was written, and can be made to fail or to give old objects.
@@ -121,6 +123,7 @@ func (a *API) write(obj client.Object, patch client.Patch, status bool, do func(
 	}
 	if w.Err == nil {
 		w.ResourceVersion = obj.GetResourceVersion()
+		w.Released = !obj.GetDeletionTimestamp().IsZero() && len(obj.GetFinalizers()) == 0
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
