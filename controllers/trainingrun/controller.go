@@ -95,6 +95,9 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := c.writeStatus(ctx, s); err != nil {
 		return c.failed(ctx, err)
 	}
+	for _, other := range s.displaced {
+		c.Runs.Enqueue(other, trigger.Periodic)
+	}
 	c.announceGivenUp(s)
 	c.apply(s)
 	return s.result(), nil

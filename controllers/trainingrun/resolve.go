@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -109,10 +110,15 @@ func (c *Controller) refuseDuplicate(ctx context.Context, s *scope) (bool, error
 		return false, fmt.Errorf("list TrainingRuns of run %s: %w", s.id, err)
 	}
 	for i := range same.Items {
-		if other := &same.Items[i]; precedes(other, s.run) {
+		other := &same.Items[i]
+		if precedes(other, s.run) {
 			s.stop(stalled(v1alpha1.ReasonDuplicateRun, fmt.Sprintf(
 				"TrainingRun %s stands for run %s already: delete one of the two", other.Name, s.id)))
 			return true, nil
+		}
+		if ready := meta.FindStatusCondition(other.Status.Conditions, v1alpha1.ConditionReady); precedes(s.run, other) &&
+			(ready == nil || ready.Reason != v1alpha1.ReasonDuplicateRun) { // it does not know yet: by name the run was found late
+			s.displaced = append(s.displaced, client.ObjectKeyFromObject(other))
 		}
 	}
 	return false, nil

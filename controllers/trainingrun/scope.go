@@ -27,6 +27,9 @@ type scope struct {
 	id      string        // the run's id on the tracker; empty while a runName is not found
 	view    snapshot.View // what was last seen of it
 
+	// displaced are other TrainingRuns of the run that have to give way to this one.
+	displaced []types.NamespacedName
+
 	input   tags.Input
 	planned tags.Plan
 	hasPlan bool
