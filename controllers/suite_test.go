@@ -104,3 +104,19 @@ func reasons(run *v1alpha1.TrainingRun) string {
 	}
 	return ""
 }
+
+// metric is the sum of a counter over all its labels.
+func metric(name string) (sum float64) {
+	GinkgoHelper()
+	families, err := h.Metrics.Gather()
+	Expect(err).NotTo(HaveOccurred())
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			sum += m.GetCounter().GetValue()
+		}
+	}
+	return sum
+}
