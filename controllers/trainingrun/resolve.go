@@ -48,12 +48,19 @@ func (c *Controller) ready(s *scope) (done bool) {
 		return false
 	case health.OK() || s.releasing: // the first look is under way
 		s.waiting = true
-	case s.run.Status.ObservedGeneration == s.run.Generation && s.run.Status.Run != nil: // nothing is due
-		s.waiting = true
 	default:
-		s.stop(fromHealth(s.tracker.Key.Name, health))
+		s.sitOut()
 	}
 	return true
+}
+
+// sitOut ends a pass that needs a tracker which can't be used. Only an object with work due says so.
+func (s *scope) sitOut() {
+	if s.run.Status.ObservedGeneration == s.run.Generation && s.run.Status.Run != nil {
+		s.waiting = true
+		return
+	}
+	s.stop(fromHealth(s.tracker.Key.Name, s.tracker.Health()))
 }
 
 // findRun finds the run's id: in spec, in status where a runName was found before, or by that name now.
@@ -146,9 +153,16 @@ func (c *Controller) observe(ctx context.Context, s *scope) (bool, error) {
 		c.readRun(s)
 		return true, nil
 	}
-	if s.view.Presence == snapshot.Present {
+	switch {
+	case s.view.Presence == snapshot.Present:
 		s.begin()
 		return false, nil
+	case s.view.Presence == snapshot.Unknown && s.releasing: // and it can't be read now
+		s.waiting = true
+		return true, nil
+	case s.view.Presence == snapshot.Unknown:
+		s.sitOut()
+		return true, nil
 	}
 	if !s.releasing && KnownRun(s.run).UID == "" {
 		s.stop(waitingFor(v1alpha1.ReasonRunNotFound, fmt.Sprintf(
