@@ -46,6 +46,9 @@ func (c *Controller) connect(ctx context.Context, s *scope) error {
 
 // check verifies access before the first look and once per full look, or where something went wrong.
 func (c *Controller) check(ctx context.Context, s *scope) error {
+	if s.tracker.CheckAsked() {
+		s.memory.checkDue = true
+	}
 	if !s.memory.checkDue && s.memory.failures == 0 && !s.fullDue() {
 		return nil
 	}

@@ -40,6 +40,7 @@ func (c *Controller) send(s *scope) {
 		}
 		c.sent(job, result)
 		if health := backend.KindOf(result.Err); health == backend.AccessDenied || health == backend.Unsupported {
+			tracker.AskCheck()
 			c.Projects.Enqueue(tracker.Key, trigger.Done)
 		}
 		c.Runs.Enqueue(job.key, trigger.Done)

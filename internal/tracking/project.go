@@ -38,18 +38,18 @@ type Project struct {
 	// Snapshot is what was last seen of the tracked runs.
 	Snapshot *snapshot.Snapshot
 
-	mu      sync.Mutex
-	conn    *connect.Connection
-	queue   *batch.Batcher
-	stop    context.CancelFunc
-	ceiling tags.Policy
-	health  Health
-	primed  bool
-	missing bool
-	gone    map[string]bool
-	lookAt  time.Time
-	skew    time.Duration
-	dropped time.Time
+	mu         sync.Mutex
+	conn       *connect.Connection
+	queue      *batch.Batcher
+	stop       context.CancelFunc
+	ceiling    tags.Policy
+	health     Health
+	primed     bool
+	missing    bool
+	gone       map[string]bool
+	checkAsked bool
+	skew       time.Duration
+	dropped    time.Time
 }
 
 // Health says whether the tracker can be used.
@@ -139,18 +139,20 @@ func (p *Project) SetVerdict(gone map[string]bool, missing bool) {
 	p.gone, p.missing = gone, missing
 }
 
-// AskLook notes that a person asked for a look.
-func (p *Project) AskLook(at time.Time) {
+// AskCheck notes that a change failed in a way that may hold for the whole tracker.
+func (p *Project) AskCheck() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lookAt = at
+	p.checkAsked = true
 }
 
-// LookAsked is when a person last asked for a look; zero if never.
-func (p *Project) LookAsked() time.Time {
+// CheckAsked says, once, that access to the tracker has to be checked.
+func (p *Project) CheckAsked() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.lookAt
+	asked := p.checkAsked
+	p.checkAsked = false
+	return asked
 }
 
 // SetServerTime notes the tracker's own clock as it was when ours said now.
