@@ -79,7 +79,7 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, err
 	}
 	priority := trigger.Periodic
-	return reconcile.Result{RequeueAfter: s.next(), Priority: &priority}, nil
+	return reconcile.Result{RequeueAfter: s.next(c.Clock.Now()), Priority: &priority}, nil
 }
 
 // run goes through the phases, and tells the TrainingRuns when the tracker can be used again, or no longer, and when

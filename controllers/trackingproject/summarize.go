@@ -56,8 +56,9 @@ func (s *scope) state() kstatus.State {
 	reason, message := v1alpha1.ReasonLooking, "the tracker answers"
 	if s.memory.slow > 0 {
 		reason = v1alpha1.ReasonPollingSlow
-		message = fmt.Sprintf("a look takes %s, longer than the interval of %s, so looks come as fast as they can; raise spec.interval",
-			s.memory.slow.Round(time.Second), s.project.Spec.Interval.Duration)
+		interval := s.project.Spec.Interval.Duration
+		message = fmt.Sprintf("a look takes %s, longer than the interval of %s, so there is one every %s; raise spec.interval",
+			s.memory.slow.Round(time.Second), interval, (s.memory.slow + interval).Round(time.Second))
 	}
 	if notices := s.tracker.Backend().Notices(); len(notices) > 0 {
 		message += "; " + strings.Join(notices, "; ")
@@ -115,8 +116,8 @@ func (s *scope) count() {
 	st.Tags = st.Tags[:min(len(st.Tags), maxTags)]
 }
 
-// next is when the project has to be looked at again.
-func (s *scope) next() time.Duration {
+// next is the time from now, when the pass has ended, until the project has to be looked at again.
+func (s *scope) next(now time.Time) time.Duration {
 	if s.health.Reason == v1alpha1.ReasonSuspended {
 		return 0
 	}
@@ -125,7 +126,7 @@ func (s *scope) next() time.Duration {
 		for range s.memory.failures - 1 {
 			wait = min(2*wait, lastRetry)
 		}
-		if until := s.health.Until.Sub(s.now); until > wait {
+		if until := s.health.Until.Sub(now); until > wait {
 			wait = until
 		}
 		return jittered(wait)
@@ -134,5 +135,5 @@ func (s *scope) next() time.Duration {
 	if s.memory.fullAt.Before(due) {
 		due = s.memory.fullAt
 	}
-	return max(due.Sub(s.now), time.Millisecond)
+	return max(due.Sub(now), time.Millisecond)
 }
