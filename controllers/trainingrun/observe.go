@@ -12,13 +12,14 @@ import (
 	"github.com/runtag/runtag/internal/tracking"
 )
 
-// needsRead says whether the run has to be read by id before anything can be said of it: it was never looked for, a
-// person asked for a look, or a change did not find it.
+// needsRead says whether the run has to be read by id before anything can be said of it: it was never looked for, only
+// one read missed it, a person asked for a look, or a change did not find it.
 func (c *Controller) needsRead(s *scope) bool {
 	if !s.usable() {
 		return false
 	}
-	if s.view.Presence == snapshot.Unknown || !s.memory.missedAt.Before(s.view.ReadAt) && !s.memory.missedAt.IsZero() {
+	once := s.view.Presence == snapshot.Present && s.view.Misses > 0
+	if s.view.Presence == snapshot.Unknown || once || !s.memory.missedAt.IsZero() && !s.memory.missedAt.Before(s.view.LookedAt) {
 		return true
 	}
 	if s.run.Annotations[v1alpha1.AnnotationLookAt] == "" {
@@ -31,7 +32,7 @@ func (c *Controller) needsRead(s *scope) bool {
 	if s.memory.look != hash {
 		s.memory.look, s.memory.lookAt = hash, s.now
 	}
-	return s.view.ReadAt.Before(s.memory.lookAt)
+	return s.view.LookedAt.Before(s.memory.lookAt)
 }
 
 // readRun asks for a read by id, which queues the object again.
@@ -93,6 +94,10 @@ func (c *Controller) vanished(ctx context.Context, s *scope) error {
 		s.stop(waitingFor(v1alpha1.ReasonRunDeleted, fmt.Sprintf(
 			"run %s was deleted on the tracker; delete this TrainingRun too, unless the run is going to be made again under its id", s.id)))
 	case tracking.Missing:
+		if s.idle() {
+			s.waiting = true
+			return nil
+		}
 		s.stop(waitingFor(v1alpha1.ReasonRunsMissing, fmt.Sprintf(
 			"run %s is not found, like others of project %s, so it is not called deleted: see the project's conditions", s.id, s.tracker.Key.Name)))
 	case tracking.Undecided: // the project's next look decides

@@ -41,8 +41,12 @@ type entry struct {
 }
 
 func (e *entry) view() View {
+	lookedAt := e.readAt
+	if e.missedAt.After(lookedAt) {
+		lookedAt = e.missedAt
+	}
 	return View{
-		Run: e.run, Presence: e.presence, ReadAt: e.readAt, Known: e.known, Attempt: e.attempt, Misses: int(e.misses),
+		Run: e.run, Presence: e.presence, ReadAt: e.readAt, LookedAt: lookedAt, Known: e.known, Attempt: e.attempt, Misses: int(e.misses),
 	}
 }
 

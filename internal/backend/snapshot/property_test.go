@@ -126,7 +126,7 @@ func TestASnapshotNeverGoesBack(t *testing.T) {
 		}
 		for _, id := range all {
 			options := cmp.Options{
-				cmpopts.IgnoreFields(backend.Run{}, "HeartbeatAt"), cmpopts.IgnoreFields(snapshot.View{}, "ReadAt", "Misses"),
+				cmpopts.IgnoreFields(backend.Run{}, "HeartbeatAt"), cmpopts.IgnoreFields(snapshot.View{}, "ReadAt", "LookedAt", "Misses"),
 			}
 			if diff := cmp.Diff(mirror[id], s.Get(id), options); diff != "" {
 				rt.Fatalf("a change of %s was not told (-told +is):\n%s", id, diff)

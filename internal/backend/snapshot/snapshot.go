@@ -47,6 +47,8 @@ type View struct {
 	Presence Presence
 	// ReadAt is when the look that gave Run began, or when the write that gave it was confirmed; zero before any.
 	ReadAt time.Time
+	// LookedAt is when the last look began that told anything, be it that the run is not there; never before ReadAt.
+	LookedAt time.Time
 	// Known says that the run was present once.
 	Known bool
 	// Attempt counts the attempts of this UID, from 1; 0 for a run that was never seen. A run that ended and is active

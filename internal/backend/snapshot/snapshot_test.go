@@ -234,6 +234,19 @@ func TestPresence(t *testing.T) {
 	}
 }
 
+func TestWhenARunWasLookedAt(t *testing.T) {
+	s := tracking("a")
+	s.Listed(at(1), snapshot.Recent, runs(run("a", backend.StateRunning)))
+	s.ReadByID(at(3), []string{"a"}, nil)
+	if v := s.Get("a"); !v.LookedAt.Equal(at(3)) || !v.ReadAt.Equal(at(1)) {
+		t.Errorf("a run that was missed was looked at %s and read at %s, want %s and %s", v.LookedAt, v.ReadAt, at(3), at(1))
+	}
+	s.ReadByID(at(5), []string{"a"}, runs(run("a", backend.StateRunning)))
+	if v := s.Get("a"); !v.LookedAt.Equal(at(5)) {
+		t.Errorf("a run that is back was looked at %s, want %s", v.LookedAt, at(5))
+	}
+}
+
 func TestWhatLeftAList(t *testing.T) {
 	s := tracking("active", "ended", "young")
 	s.ReadByID(at(1), []string{"active", "ended"}, runs(run("active", backend.StateRunning), run("ended", backend.StateFinished)))
