@@ -54,6 +54,9 @@ type Options struct {
 	Allow []string
 	// Order decides which of the objects that are queued is next, by its index; nil: the first.
 	Order func(queued int) int
+	// MayLag lets objects be behind their generation when all is settled: where a known run vanishes just then, nothing is
+	// said before the project's next look decides.
+	MayLag bool
 	// OnWrite is called before a write to the tracker is carried out, with the run as it is and the tags that it is going to
 	// have, and takes the place of the check that what is stored covers the write: a test whose people edit objects while
 	// a change is on its way has to know what was stored before. It is called from a goroutine of the tracker.
