@@ -127,6 +127,11 @@ func (t *mlflow) add(ctx context.Context, run runRef, tags ...string) {
 	Expect(t.worker.call(ctx, "set_tags", map[string]any{"run": run.id, "tags": keysAndValues(tags)}, nil)).To(Succeed())
 }
 
+func (t *mlflow) scriptAdds(ctx context.Context, run runRef, tags ...string) {
+	GinkgoHelper()
+	t.add(ctx, run, tags...)
+}
+
 func (t *mlflow) remove(ctx context.Context, run runRef, keys ...string) {
 	GinkgoHelper()
 	Expect(t.worker.call(ctx, "delete_tags", map[string]any{"run": run.id, "keys": keys}, nil)).To(Succeed())

@@ -13,6 +13,19 @@ var _ = Describe("A running manager", Ordered, ContinueOnFailure, func() {
 	for _, t := range trackers {
 		Context("on "+t.name(), func() {
 			tagSpecs(t)
+			policySpecs(t)
+			identitySpecs(t)
+			trainingSpecs(t)
+			deletionSpecs(t)
+			quietSpecs(t)
 		})
 	}
+	Context("with what only W&B has", func() {
+		wandbIdentitySpecs(onWandb)
+		sdkSpecs(onWandb)
+	})
+	Context("with what only MLflow has", func() {
+		mlflowIdentitySpecs(onMLflow)
+		valueSpecs(onMLflow)
+	})
 })

@@ -8,6 +8,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -47,14 +48,19 @@ func newSceneIn(ctx context.Context, t tracker, in string, changes ...func(*v1al
 		change(project)
 	}
 	Expect(suite.client.Create(ctx, project)).To(Succeed())
-	// The objects stay to be searched for secrets, but nothing more is sent for them.
-	DeferCleanup(func(ctx SpecContext) {
-		if CurrentSpecReport().Failed() {
-			AddReportEntry("what was there", s.state(ctx))
-		}
-		s.changeProject(ctx, func(p *v1alpha1.TrackingProject) { p.Spec.Suspend = true })
-	})
+	DeferCleanup(s.rest)
 	return s
+}
+
+// rest ends all requests for the scene. Its objects stay, to be searched for secrets.
+func (s *scene) rest(ctx SpecContext) {
+	project := &v1alpha1.TrackingProject{}
+	err := suite.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: s.project}, project)
+	if apierrors.IsNotFound(err) { // by the spec itself
+		return
+	}
+	Expect(err).NotTo(HaveOccurred())
+	s.changeProject(ctx, func(p *v1alpha1.TrackingProject) { p.Spec.Suspend = true })
 }
 
 // train begins a run on the tracker.
@@ -145,7 +151,11 @@ func (s *scene) deleteObject(ctx context.Context, name string) {
 // manager's log.
 func (s *scene) state(ctx context.Context) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "# TrackingProject\n%s", asYAML(s.getProject(ctx)))
+	var projects v1alpha1.TrackingProjectList
+	Expect(suite.client.List(ctx, &projects, client.InNamespace(s.namespace), client.MatchingFields{"metadata.name": s.project})).To(Succeed())
+	for _, project := range projects.Items {
+		fmt.Fprintf(&out, "# TrackingProject\n%s", asYAML(&project))
+	}
 	runs := s.runs(ctx)
 	for _, run := range runs[:min(len(runs), 5)] {
 		fmt.Fprintf(&out, "# TrainingRun (on the tracker: %v)\n%s", s.tracker.tags(ctx, s.ref(&run)), asYAML(&run))

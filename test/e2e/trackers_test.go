@@ -29,6 +29,8 @@ type tracker interface {
 	// train has a script of the real client begin a run, and gives its id. It goes on until finish.
 	train(ctx context.Context, project, displayName string, tags ...string) string
 	finish(ctx context.Context, run runRef)
+	// scriptAdds is the script itself tagging its run; it may take the client some seconds to send it.
+	scriptAdds(ctx context.Context, run runRef, tags ...string)
 	// people's edits with the real client: they add and take off tags, and delete the run.
 	add(ctx context.Context, run runRef, tags ...string)
 	remove(ctx context.Context, run runRef, tags ...string)

@@ -24,7 +24,8 @@ type wandb struct {
 	server *wandbtest.Server
 	http   *httptest.Server
 	worker *worker
-	sent   traffic
+	// sent is what the manager sends, scripts the lists of tags that the SDK sends.
+	sent, scripts traffic
 }
 
 func (t *wandb) name() string { return "wandb" }
@@ -53,6 +54,9 @@ func (t *wandb) stop() {
 // note keeps what the manager sends apart from what scripts do.
 func (t *wandb) note(r wandbtest.Request) {
 	if !strings.HasPrefix(r.UserAgent, "runtag/") {
+		if r.Kind == "mutation" && r.Variables["tags"] != nil {
+			t.scripts.pass(request{kind: write, about: fmt.Sprint(r.Variables["name"], r.Variables["id"])})
+		}
 		return
 	}
 	project, _ := r.Variables["project"].(string)
