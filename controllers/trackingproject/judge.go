@@ -26,19 +26,7 @@ func (c *Controller) judge(_ context.Context, s *scope) error {
 	if !s.tracker.Primed() {
 		return nil
 	}
-	gone, vanished := map[string]bool{}, []string(nil)
-	for i := range s.runs {
-		run := &s.runs[i]
-		known := trainingrun.KnownRun(run)
-		if known.UID == "" || s.tracker.Snapshot.Get(known.ID).Presence != snapshot.Absent {
-			continue
-		}
-		if calledDeleted(run) {
-			gone[known.ID] = true
-		} else if !gone[known.ID] {
-			vanished = append(vanished, known.ID)
-		}
-	}
+	gone, vanished, doubtful := s.missed()
 	s.memory.forgetVanished(s.now.Add(-s.project.Spec.FullInterval.Duration))
 	token := acceptToken(s.project)
 	accepted := s.project.Annotations[v1alpha1.AnnotationAcceptMissing] == token
@@ -59,8 +47,31 @@ func (c *Controller) judge(_ context.Context, s *scope) error {
 	}
 	s.tracker.SetVerdict(gone, false)
 	s.queueIDs(c.Runs, vanished...)
-	s.verified()
+	if !doubtful {
+		s.verified()
+	}
 	return nil
+}
+
+// missed sorts the known runs that are not found: those that are called deleted already, and those of which it has to be
+// decided. doubtful says that the last look did not find others, which it takes another look to be sure of.
+func (s *scope) missed() (gone map[string]bool, vanished []string, doubtful bool) {
+	gone = map[string]bool{}
+	for i := range s.runs {
+		run := &s.runs[i]
+		known := trainingrun.KnownRun(run)
+		view := s.tracker.Snapshot.Get(known.ID)
+		switch {
+		case known.UID == "" || view.Presence == snapshot.Present && view.Misses == 0:
+		case view.Presence != snapshot.Absent:
+			doubtful = true
+		case calledDeleted(run):
+			gone[known.ID] = true
+		case !gone[known.ID]:
+			vanished = append(vanished, known.ID)
+		}
+	}
+	return gone, vanished, doubtful
 }
 
 // calledDeleted says whether a TrainingRun says already that its run is deleted.

@@ -56,11 +56,16 @@ func (c *Controller) ready(s *scope) (done bool) {
 
 // sitOut ends a pass that needs a tracker which can't be used. Only an object with work due says so.
 func (s *scope) sitOut() {
-	if s.run.Status.ObservedGeneration == s.run.Generation && s.run.Status.Run != nil {
+	if s.idle() {
 		s.waiting = true
 		return
 	}
 	s.stop(fromHealth(s.tracker.Key.Name, s.tracker.Health()))
+}
+
+// idle says that nothing is due, as far as can be said without a look at the run: the status answers the spec.
+func (s *scope) idle() bool {
+	return s.run.Status.ObservedGeneration == s.run.Generation && s.run.Status.Run != nil
 }
 
 // findRun finds the run's id: in spec, in status where a runName was found before, or by that name now.
