@@ -10,7 +10,7 @@ import (
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
 )
 
-// ExpectApplied creates the objects, or updates those that exist to what they are here, as Person, and queues them.
+// ExpectApplied creates the objects, or patches those that exist to what they are here, as Person, and queues them.
 func (h *Harness) ExpectApplied(objs ...client.Object) {
 	h.t.Helper()
 	for _, obj := range objs {
@@ -18,7 +18,10 @@ func (h *Harness) ExpectApplied(objs ...client.Object) {
 		if obj.GetUID() == "" {
 			h.g.Expect(h.Admin.Create(h.ctx, obj, owner)).To(gomega.Succeed())
 		} else {
-			h.g.Expect(h.Admin.Update(h.ctx, obj, owner)).To(gomega.Succeed())
+			stored, ok := obj.DeepCopyObject().(client.Object)
+			h.g.Expect(ok).To(gomega.BeTrue())
+			h.Refresh(stored)
+			h.g.Expect(h.Admin.Patch(h.ctx, obj, client.MergeFrom(stored), owner)).To(gomega.Succeed())
 		}
 		h.changed(obj)
 	}
