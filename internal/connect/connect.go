@@ -163,7 +163,6 @@ func (c *Connector) known(entry *project, p *v1alpha1.TrackingProject) (*Connect
 		entry.current.usedAt = now
 		return entry.current, nil
 	}
-	entry.readAt = time.Time{}
 	if entry.rejected {
 		// Forgotten before the read and not after it, so that a rejection which comes meanwhile is not lost.
 		entry.rejected, entry.rejectedAt = false, now
@@ -215,7 +214,7 @@ func (c *Connector) Good(uid types.UID, conn *Connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	entry := c.projects[uid]
-	if entry == nil || conn == nil || (conn != entry.current && conn != entry.good) {
+	if entry == nil || conn == nil {
 		return
 	}
 	conn.usedAt = c.options.Clock.Now()
