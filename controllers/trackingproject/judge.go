@@ -3,6 +3,8 @@ package trackingproject
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,7 +13,9 @@ import (
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/trainingrun"
+	"github.com/runtag/runtag/controllers/trigger"
 	"github.com/runtag/runtag/internal/backend/snapshot"
+	"github.com/runtag/runtag/internal/tracking"
 )
 
 // More runs than this, and a larger share of the tracked ones, don't vanish within one fullInterval by being deleted.
@@ -37,7 +41,7 @@ func (c *Controller) judge(_ context.Context, s *scope) error {
 		s.memory.vanished = nil
 	case s.isMass(vanished) || s.sourceChanged():
 		s.missing = len(vanished)
-		s.tracker.SetVerdict(gone, true)
+		s.pronounce(c.Runs, gone, vanished, true)
 		return nil
 	default:
 		s.memory.noteVanished(vanished, s.now)
@@ -45,12 +49,26 @@ func (c *Controller) judge(_ context.Context, s *scope) error {
 	for _, id := range vanished {
 		gone[id] = true
 	}
-	s.tracker.SetVerdict(gone, false)
-	s.queueIDs(c.Runs, vanished...)
+	s.pronounce(c.Runs, gone, nil, false)
 	if !doubtful {
 		s.verified()
 	}
 	return nil
+}
+
+// pronounce notes the verdicts, and queues the TrainingRuns for which they are news: these may wait for one.
+func (s *scope) pronounce(runs *trigger.Trigger, gone map[string]bool, vanished []string, missing bool) {
+	ids := slices.AppendSeq(slices.Clone(vanished), maps.Keys(gone))
+	before := make([]tracking.Verdict, len(ids))
+	for i, id := range ids {
+		before[i] = s.tracker.Judge(id)
+	}
+	s.tracker.SetVerdict(gone, missing)
+	for i, id := range ids {
+		if s.tracker.Judge(id) != before[i] {
+			s.queueIDs(runs, id)
+		}
+	}
 }
 
 // missed sorts the known runs that are not found: those that are called deleted already, and those of which it has to be
