@@ -225,6 +225,12 @@ func (h *Harness) Restart() {
 	}
 }
 
+// Fail ends the test, and shows all there is.
+func (h *Harness) Fail(format string, args ...any) {
+	h.t.Helper()
+	h.fail(format, args...)
+}
+
 // fail ends the test.
 func (h *Harness) fail(format string, args ...any) {
 	h.t.Helper()
