@@ -15,7 +15,8 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 )
 
-// How long the removal of tags is tried before a deleted object is let go: nothing blocks for ever.
+// How long the removal of tags is tried before a deleted object is let go: nothing blocks for ever. It counts from the
+// first pass that saw the object deleted, so that one which was deleted while no operator ran is not let go untried.
 const (
 	letGoAfter            = 5 * time.Minute
 	letGoAfterTerminating = 30 * time.Second
@@ -37,6 +38,9 @@ func (c *Controller) finalize(ctx context.Context, s *scope) (bool, error) {
 		return true, c.release(ctx, s)
 	}
 	s.releasing = true
+	if s.memory.releasingSince.IsZero() {
+		s.memory.releasingSince = s.now
+	}
 	deadline, err := c.deadline(ctx, s)
 	if err != nil {
 		return false, err
@@ -55,14 +59,20 @@ func (c *Controller) deadline(ctx context.Context, s *scope) (time.Time, error) 
 		return time.Time{}, fmt.Errorf("get namespace %s: %w", s.run.Namespace, err)
 	}
 	if !namespace.DeletionTimestamp.IsZero() {
-		return s.run.DeletionTimestamp.Add(letGoAfterTerminating), nil
+		return s.memory.releasingSince.Add(letGoAfterTerminating), nil
 	}
-	return s.run.DeletionTimestamp.Add(letGoAfter), nil
+	return s.memory.releasingSince.Add(letGoAfter), nil
 }
 
 // letGo releases an object whose tags could not be taken off, and says so.
 func (c *Controller) letGo(ctx context.Context, s *scope, why string) error {
-	note := fmt.Sprintf("deleted without taking %d tags off run %s: %s; take them off on the tracker if they should go", len(s.run.Status.AppliedTags), RunID(s.run), why)
+	left := len(s.run.Status.AppliedTags)
+	for _, e := range s.run.Status.RemovedTags { // where the removal was tried
+		if !e.Gone {
+			left++
+		}
+	}
+	note := fmt.Sprintf("deleted without taking %d tags off run %s: %s; take them off on the tracker if they should go", left, RunID(s.run), why)
 	log.FromContext(ctx).Info(note)
 	c.Recorder.Eventf(s.run, nil, corev1.EventTypeWarning, "TagsLeft", "Delete", "%s", note)
 	return c.release(ctx, s)

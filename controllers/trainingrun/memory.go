@@ -35,6 +35,8 @@ type memory struct {
 	// look is the hash of the declarations that asked for a look, and lookAt when that was noticed.
 	look   string
 	lookAt time.Time
+	// releasingSince is when the object was first seen deleted, with tags to take off.
+	releasingSince time.Time
 	// missedAt is when a change found no such run: it has to be read by id after that before anything else.
 	missedAt time.Time
 }
