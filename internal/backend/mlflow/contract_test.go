@@ -80,9 +80,13 @@ func gate(t *testing.T) string {
 
 func TestContract(t *testing.T) { backendtest.Run(t, &harness{gate: gate(t)}) }
 
-type harness struct {
-	gate     string
-	projects atomic.Int64
+type harness struct{ gate string }
+
+var names atomic.Int64
+
+// unique gives the name of an experiment that no other test has, nor this one when it runs again.
+func unique(t *testing.T) string {
+	return fmt.Sprintf("%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), names.Add(1))
 }
 
 func (*harness) Traits() backendtest.Traits {
@@ -111,7 +115,7 @@ const wrongPassword = "canary-wrong-password"
 
 func (h *harness) NewProject(t *testing.T) backendtest.Project {
 	t.Helper()
-	name := fmt.Sprintf("%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), h.projects.Add(1))
+	name := unique(t)
 	id, err := server.CreateExperiment(t.Context(), name)
 	must(t, err)
 	return &project{server: h.gate, name: name, id: id}

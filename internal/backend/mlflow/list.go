@@ -2,13 +2,12 @@ package mlflow
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/runtag/runtag/internal/backend"
 )
@@ -49,9 +48,7 @@ func (c *Client) listStages(ctx context.Context, stages []stage, cursor string) 
 	}
 	var page backend.Page
 	for ; at < len(stages); at, token = at+1, "" {
-		size := int(c.page.Load())
-		found, err := c.searchPage(ctx, ids, search{filter: stages[at].filter, token: token, size: size})
-		c.adapt(size, err)
+		found, err := c.searchTwice(ctx, ids, search{filter: stages[at].filter, token: token})
 		if err != nil {
 			return backend.Page{}, err
 		}
@@ -159,15 +156,12 @@ func (c *Client) searchNames(ctx context.Context, names []string, maxAge time.Du
 		return nil, err
 	}
 	found := make([]searched, len(names))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
 	for i, name := range names {
-		group.Go(func() (err error) {
-			found[i], err = c.searchAll(ctx, among, nameFilter(name))
-			return err
-		})
+		if found[i], err = c.searchAll(ctx, among, nameFilter(name)); err != nil {
+			return nil, err
+		}
 	}
-	return found, group.Wait()
+	return found, nil
 }
 
 // search is one page of runs/search.
@@ -191,9 +185,7 @@ func (c *Client) searchAll(ctx context.Context, experiments []string, filter str
 		return all, nil
 	}
 	for token := ""; ; token = all.next {
-		size := int(c.page.Load())
-		page, err := c.searchPage(ctx, experiments, search{filter: filter, token: token, size: size})
-		c.adapt(size, err)
+		page, err := c.searchTwice(ctx, experiments, search{filter: filter, token: token})
 		if err != nil {
 			return searched{}, err
 		}
@@ -203,6 +195,26 @@ func (c *Client) searchAll(ctx context.Context, experiments []string, filter str
 			return all, nil
 		}
 	}
+}
+
+// searchTwice reads one page of the size that fits now. Where the server answered, but not with a page, it is asked once
+// more, for a smaller one: it may have been too big; and 3.17 answers 500 to one in some hundred searches that overlap
+// where Flask-WTF is not installed, as each imports mlflow.server.auth anew and may see it half done (seen on 3.17.2).
+func (c *Client) searchTwice(ctx context.Context, experiments []string, s search) (searched, error) {
+	for again := true; ; again = false {
+		s.size = int(c.page.Load())
+		found, err := c.searchPage(ctx, experiments, s)
+		c.adapt(s.size, err)
+		if err == nil || !again || !answeredBadly(err) {
+			return found, err
+		}
+	}
+}
+
+// answeredBadly tells a server that answered from one that did not, or that wants to be left alone for a while.
+func answeredBadly(err error) bool {
+	var e *backend.Error
+	return errors.As(err, &e) && e.Kind == backend.Unavailable && e.Until.IsZero() && e.Err == nil
 }
 
 // searchPage reads one page. Tokens are offsets, so the oldest come first: a run that is made meanwhile is at the end.

@@ -75,7 +75,8 @@ func wantRuns(t *testing.T, got, want []string, reason string) {
 }
 
 func TestSince(t *testing.T) {
-	e := experiment(t, t.Name())
+	name := unique(t)
+	e := experiment(t, name)
 	at := time.UnixMilli(1_700_000_000_000)
 	before, after := at.Add(-time.Hour), at.Add(time.Hour)
 	cases := []struct {
@@ -105,11 +106,11 @@ func TestSince(t *testing.T) {
 		}
 	}
 	for _, page := range []int{1, 3, 0} {
-		c := client(t, mlflow.Config{Experiments: []string{t.Name()}, Page: page})
+		c := client(t, mlflow.Config{Experiments: []string{name}, Page: page})
 		wantRuns(t, listed(t, c, backend.Query{Since: at}), want, fmt.Sprintf("with pages of %d; %v", page, reasons))
 	}
 	proxy := backendtest.NewProxy(t, server.URL)
-	c := client(t, mlflow.Config{TrackingURI: proxy.URL, Experiments: []string{t.Name()}})
+	c := client(t, mlflow.Config{TrackingURI: proxy.URL, Experiments: []string{name}})
 	listed(t, c, backend.Query{Since: at})
 	asked := len(proxy.Requests(nil))
 	if listed(t, c, backend.Query{Since: at}); len(proxy.Requests(nil)) != asked+3 {
@@ -118,29 +119,30 @@ func TestSince(t *testing.T) {
 }
 
 func TestExperiments(t *testing.T) {
-	one, two, other := experiment(t, "it's-1"), experiment(t, "it's-2"), experiment(t, "its-3")
+	name := unique(t)
+	one, two, other := experiment(t, name+" it's-1"), experiment(t, name+" it's-2"), experiment(t, name+" its-3")
 	inOne, inTwo, inOther := run(t, mlflowtest.Run{Experiment: one}), run(t, mlflowtest.Run{Experiment: two}), run(t, mlflowtest.Run{Experiment: other})
 	clock := testingclock.NewFakePassiveClock(time.Now())
-	prefix := client(t, mlflow.Config{Experiments: []string{"it's-*"}, Clock: clock})
+	prefix := client(t, mlflow.Config{Experiments: []string{name + " it's-*"}, Clock: clock})
 	wantRuns(t, listed(t, prefix, backend.Query{All: true}), []string{inOne, inTwo}, "all experiments with the prefix, and no other")
-	both := client(t, mlflow.Config{Experiments: []string{"it's-1", "it*", "its-3"}})
+	both := client(t, mlflow.Config{Experiments: []string{name + " it's-1", name + " it*", name + " its-3"}})
 	wantRuns(t, listed(t, both, backend.Query{All: true}), []string{inOne, inTwo, inOther}, "an experiment that is named twice counts once")
 	wantRuns(t, listed(t, prefix, backend.Query{IDs: []string{inOne, inOther}}), []string{inOne}, "a run of another experiment is not of the project")
 
-	late := run(t, mlflowtest.Run{Experiment: experiment(t, "it's-4"), Name: "late"})
+	late := run(t, mlflowtest.Run{Experiment: experiment(t, name+" it's-4"), Name: "late"})
 	wantRuns(t, listed(t, prefix, backend.Query{All: true}), []string{inOne, inTwo}, "the experiments are known for a while")
 	clock.SetTime(clock.Now().Add(11 * time.Second))
 	wantRuns(t, listed(t, prefix, backend.Query{IDs: []string{late}}), []string{late}, "a run that is not found may be in a new experiment")
-	later := run(t, mlflowtest.Run{Experiment: experiment(t, "it's-5"), Name: "later"})
+	later := run(t, mlflowtest.Run{Experiment: experiment(t, name+" it's-5"), Name: "later"})
 	clock.SetTime(clock.Now().Add(11 * time.Second))
 	wantRuns(t, listed(t, prefix, backend.Query{Names: []string{"later", "late"}}), []string{late, later}, "so may a name")
-	last := run(t, mlflowtest.Run{Experiment: experiment(t, "it's-6")})
+	last := run(t, mlflowtest.Run{Experiment: experiment(t, name+" it's-6")})
 	clock.SetTime(clock.Now().Add(3 * time.Minute))
 	wantRuns(t, listed(t, prefix, backend.Query{All: true}), []string{inOne, inTwo, late, later, last}, "after a while they are looked up again")
 }
 
 func TestExperimentsGone(t *testing.T) {
-	name := t.Name()
+	name := unique(t)
 	id := experiment(t, name)
 	gone := run(t, mlflowtest.Run{Experiment: id})
 	clock := testingclock.NewFakePassiveClock(time.Now())
@@ -184,10 +186,11 @@ func rewriting(t *testing.T, change func(*httputil.ProxyRequest)) string {
 }
 
 func TestServerRefuses(t *testing.T) {
+	name := unique(t)
 	if os.Getenv("RUNTAG_TEST_MLFLOW_PYTHON") != "" {
 		t.Skip("the host check came with 3.5, the refusal of workspaces with 3.10")
 	}
-	experiment(t, t.Name())
+	experiment(t, name)
 	cases := []struct {
 		reason  string
 		config  mlflow.Config
@@ -201,7 +204,7 @@ func TestServerRefuses(t *testing.T) {
 		{"a workspace on a server without", mlflow.Config{Workspace: "team-a"}, backend.Unsupported, "--enable-workspaces"},
 	}
 	for _, c := range cases {
-		c.config.Experiments = []string{t.Name()}
+		c.config.Experiments = []string{name}
 		_, err := client(t, c.config).Check(t.Context())
 		if !backend.IsKind(err, c.kind) || !strings.Contains(err.Error(), c.message) {
 			t.Errorf("%s: %v, want kind %s and %q", c.reason, err, c.kind, c.message)
@@ -210,14 +213,15 @@ func TestServerRefuses(t *testing.T) {
 }
 
 func TestForbiddenExperimentHarmsNoOther(t *testing.T) {
-	e := experiment(t, t.Name())
+	name := unique(t)
+	e := experiment(t, name)
 	readOnly, ours := run(t, mlflowtest.Run{Experiment: e}), run(t, mlflowtest.Run{Experiment: e})
 	proxy := backendtest.NewProxy(t, server.URL)
 	proxy.Inject(backendtest.Rule{Fault: backendtest.Answer(http.StatusForbidden, "Permission denied"), Match: func(r backendtest.Request) bool {
 		return strings.HasSuffix(r.Path, "/log-batch") && strings.Contains(string(r.Body), readOnly)
 	}})
 	set := func(backend.Run) (tags.Edit, error) { return tags.Edit{Set: tags.Set{"k": "v"}}, nil }
-	c := client(t, mlflow.Config{TrackingURI: proxy.URL, Experiments: []string{t.Name()}})
+	c := client(t, mlflow.Config{TrackingURI: proxy.URL, Experiments: []string{name}})
 	results, err := c.Change(t.Context(), []backend.Change{{Run: backend.Run{ID: readOnly}, Decide: set}, {Run: backend.Run{ID: ours}, Decide: set}})
 	must(t, err)
 	if !backend.IsKind(results[0].Err, backend.AccessDenied) || results[0].Sent || results[1].Err != nil {
@@ -226,10 +230,11 @@ func TestForbiddenExperimentHarmsNoOther(t *testing.T) {
 }
 
 func TestLongValuesAreCutAsTheServerDoes(t *testing.T) {
-	id := run(t, mlflowtest.Run{Experiment: experiment(t, t.Name())})
+	name := unique(t)
+	id := run(t, mlflowtest.Run{Experiment: experiment(t, name)})
 	long := strings.Repeat("é", 9000)
 	must(t, server.SetTags(t.Context(), id, map[string]string{"theirs": long}))
-	c := client(t, mlflow.Config{Experiments: []string{t.Name()}})
+	c := client(t, mlflow.Config{Experiments: []string{name}})
 	results, err := c.Change(t.Context(), []backend.Change{{Run: backend.Run{ID: id}, Decide: func(backend.Run) (tags.Edit, error) {
 		return tags.Edit{Set: tags.Set{"ours": long}}, nil
 	}}})
@@ -247,7 +252,8 @@ func TestLongValuesAreCutAsTheServerDoes(t *testing.T) {
 
 // TestDialectAgreesWithServer asks the server about keys that we would refuse, and about others.
 func TestDialectAgreesWithServer(t *testing.T) {
-	id := run(t, mlflowtest.Run{Experiment: experiment(t, t.Name())})
+	name := unique(t)
+	id := run(t, mlflowtest.Run{Experiment: experiment(t, name)})
 	dialect := mlflow.Dialect()
 	check := func(key string) (ours, theirs error) {
 		return dialect.CheckKey(key), server.SetTags(t.Context(), id, map[string]string{key: "v"})
@@ -268,6 +274,7 @@ func TestDialectAgreesWithServer(t *testing.T) {
 
 // TestRealClient has the real MLflow client write a run as a training script does, and read what we write.
 func TestRealClient(t *testing.T) {
+	name := unique(t)
 	out, err := server.Python(t.Context(), `
 import mlflow, sys
 mlflow.set_experiment(sys.argv[1])
@@ -276,10 +283,10 @@ with mlflow.start_run(run_name="it's \"real\"", tags={"from": "start"}) as run:
     mlflow.log_param("lr", 1e-3)
     mlflow.set_tag("baseline", "true")
 print("id", run.info.run_id, end="")
-`, t.Name())
+`, name)
 	must(t, err)
 	_, id, _ := strings.Cut(out, "id ") // The client itself prints where to view the run.
-	c := client(t, mlflow.Config{Experiments: []string{t.Name()}})
+	c := client(t, mlflow.Config{Experiments: []string{name}})
 	page, err := c.List(t.Context(), backend.Query{Names: []string{`it's "real"`}}, "")
 	must(t, err)
 	if len(page.Runs) != 1 || page.Runs[0].ID != id || page.ServerTime.IsZero() {
@@ -309,8 +316,9 @@ print(sorted((k, v) for k, v in tags.items() if not k.startswith("mlflow.")), en
 }
 
 func TestRestoredRunIsTheSame(t *testing.T) {
-	id := run(t, mlflowtest.Run{Experiment: experiment(t, t.Name())})
-	c := client(t, mlflow.Config{Experiments: []string{t.Name()}})
+	name := unique(t)
+	id := run(t, mlflowtest.Run{Experiment: experiment(t, name)})
+	c := client(t, mlflow.Config{Experiments: []string{name}})
 	uid := func() string {
 		page, err := c.List(t.Context(), backend.Query{IDs: []string{id}}, "")
 		must(t, err)

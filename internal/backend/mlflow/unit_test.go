@@ -2,10 +2,8 @@ package mlflow
 
 import (
 	"context"
-	"errors"
-	"maps"
+	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -282,6 +280,47 @@ func TestPageAdapts(t *testing.T) {
 	}
 }
 
+func TestSearchesOnceMore(t *testing.T) {
+	down := func(e backend.Error) error {
+		e.Kind, e.Message = backend.Unavailable, "down"
+		return &e
+	}
+	cases := []struct {
+		reason string
+		first  error
+		want   []int // the page sizes that are asked for
+	}{
+		{"a page that is there is not asked for again", nil, []int{1000}},
+		{"a server that answers badly is asked for less", down(backend.Error{}), []int{1000, 500}},
+		{"one that wants a pause gets it", down(backend.Error{Until: time.Unix(1, 0)}), []int{1000}},
+		{"one that did not answer would not now", down(backend.Error{Err: context.DeadlineExceeded}), []int{1000}},
+		{"a rate limit is heeded", &backend.Error{Kind: backend.RateLimited, Message: "slow"}, []int{1000}},
+	}
+	for _, c := range cases {
+		var sizes []int
+		client := newClient(t, Config{Page: 1000, HTTP: doer(func(r transport.Request) (transport.Response, error) {
+			if strings.Contains(r.URL, "/get-by-name") {
+				return transport.Response{Status: 200, Body: []byte(`{"experiment":{"experiment_id":"1"}}`)}, nil
+			}
+			var in struct {
+				MaxResults int `json:"max_results"`
+			}
+			if err := json.Unmarshal(r.Body, &in); err != nil {
+				t.Error(err)
+			}
+			sizes = append(sizes, in.MaxResults)
+			if len(sizes) == 1 && c.first != nil {
+				return transport.Response{}, c.first
+			}
+			return transport.Response{Status: 200, Body: []byte(`{}`)}, nil
+		})})
+		_, err := client.List(t.Context(), backend.Query{All: true}, "")
+		if diff := cmp.Diff(c.want, sizes); diff != "" || (err != nil) != (c.first != nil && len(c.want) == 1) {
+			t.Errorf("error %v after pages of (-want +got):\n%s%s", err, diff, c.reason)
+		}
+	}
+}
+
 func TestCursorOfAnotherList(t *testing.T) {
 	c := newClient(t, Config{HTTP: doer(nil)})
 	for _, cursor := range []string{"x", "9:abc", "-1:abc", "0:", "1:abc"} {
@@ -304,95 +343,5 @@ func TestRunOfWire(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, c.run(wire)); diff != "" {
 		t.Errorf("a run in a state that we do not know, with hidden tags (-want +got):\n%s", diff)
-	}
-}
-
-func TestRefusedWrites(t *testing.T) {
-	cases := []struct {
-		reason string
-		status int
-		body   string
-		kind   backend.Kind
-		tag    string
-	}{
-		{"a run that went away", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Run with id=run0 not found"}`, backend.NotFound, ""},
-		{"a workspace that went away is no missing run", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Workspace 'w' not found"}`, backend.AccessDenied, ""},
-		{"a run that was deleted", 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"The run run0 must be in the 'active' state."}`, backend.NotFound, ""},
-		{"a tag that this server takes not, though we thought so", 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"Invalid value 'k' for tag"}`, backend.InvalidTag, "k"},
-		{"anything else", 400, `{"error_code":"BAD_REQUEST","message":"no"}`, backend.Unsupported, ""},
-	}
-	for _, c := range cases {
-		for _, edit := range []tags.Edit{{Set: tags.Set{"k": "v"}}, {Remove: []string{"k"}}} {
-			tracker := &failingWrites{t: t, status: c.status, body: c.body}
-			results, err := newClient(t, Config{HTTP: tracker}).Change(t.Context(), []backend.Change{{
-				Run: backend.Run{ID: "run0"}, Decide: func(backend.Run) (tags.Edit, error) { return edit, nil },
-			}})
-			if err == nil {
-				err = results[0].Err
-			}
-			var e *backend.Error
-			if !errors.As(err, &e) || e.Kind != c.kind || e.Tag != c.tag {
-				t.Errorf("%+v gives %v of kind %q: %s", edit, err, backend.KindOf(err), c.reason)
-			}
-		}
-	}
-}
-
-// TestBatchStops has a server that fails writes from the third on.
-func TestBatchStops(t *testing.T) {
-	cases := []struct {
-		reason string
-		fail   *backend.Error
-		status int
-		most   int // writes that may be sent after the first failure
-	}{
-		{"a rate limit is for all", &backend.Error{Kind: backend.RateLimited, Message: "slow"}, 0, 7},
-		{"a credential is for all", nil, 401, 7},
-		{"a server that does not answer thrice is down", &backend.Error{Kind: backend.Unavailable, Message: "down"}, 0, 10},
-		{"a permission is for one experiment", nil, 403, 100},
-	}
-	for _, c := range cases {
-		tracker := &failingWrites{t: t, after: 2, fail: c.fail, status: c.status}
-		client := newClient(t, Config{HTTP: tracker})
-		var changes []backend.Change
-		for _, id := range tracker.ids() {
-			changes = append(changes, backend.Change{Run: backend.Run{ID: id}, Decide: func(backend.Run) (tags.Edit, error) {
-				return tags.Edit{Set: tags.Set{"k": "v"}}, nil
-			}})
-		}
-		results, err := client.Change(t.Context(), changes)
-		if err != nil {
-			t.Fatalf("after a success, a batch does not fail as a whole: %v", err)
-		}
-		good := 0
-		for _, r := range results {
-			if r.Err == nil {
-				good++
-			}
-			if unknown := backend.IsKind(r.Err, backend.Unavailable); r.Sent && r.Err != nil && !unknown {
-				t.Errorf("a write that was refused counts as sent: %v", r.Err)
-			}
-		}
-		if writes := int(tracker.writes.Load()); good != 2 || writes > 2+c.most || (c.status == 403 && writes != len(changes)) {
-			t.Errorf("%d writes were sent and %d of %d changes are good: %s", writes, good, len(changes), c.reason)
-		}
-	}
-}
-
-// TestBatchFailsWhole has a server that refuses the first write.
-func TestBatchFailsWhole(t *testing.T) {
-	tracker := &failingWrites{t: t, fail: &backend.Error{Kind: backend.RateLimited, Message: "slow"}}
-	_, err := newClient(t, Config{HTTP: tracker}).Change(t.Context(), []backend.Change{{
-		Run: backend.Run{ID: tracker.ids()[0]},
-		Decide: func(backend.Run) (tags.Edit, error) {
-			return tags.Edit{Remove: slices.Collect(maps.Keys(tags.Set{"k": ""}))}, nil
-		},
-	}})
-	if !backend.IsKind(err, backend.RateLimited) {
-		t.Errorf("where nothing was written, the batch fails as a whole, got %v", err)
-	}
-	var e *backend.Error
-	if errors.As(err, &e) && e.Op != "change tags of forecast" {
-		t.Errorf("the operation is %q", e.Op)
 	}
 }
