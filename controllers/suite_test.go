@@ -26,6 +26,7 @@ var (
 
 func TestControllers(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(20 * time.Second) // only for what runs by itself
 	RunSpecs(t, "Controllers")
 }
 
