@@ -56,6 +56,9 @@ type Connection struct {
 	URL string
 	// Host of the tracker in lower case, with its port where the URL has one.
 	Host string
+	// Place names the project on the tracker, the same for all TrackingProjects that mean it, where two changes of one run
+	// at once would harm each other; empty elsewhere.
+	Place string
 	// Secrets says which Secrets were used, as "name=uid/resourceVersion,…" by name; never anything of their content.
 	// It is empty where none was.
 	Secrets string

@@ -67,7 +67,16 @@ func (c *Connector) dial(t target, read credentials) (*Connection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the tracker at %s: %w", host, err)
 	}
-	return &Connection{Backend: tracker, URL: t.url, Host: host, Secrets: read.used, http: http}, nil
+	return &Connection{Backend: tracker, URL: t.url, Host: host, Place: t.place(), Secrets: read.used, http: http}, nil
+}
+
+// place is Connection.Place. W&B replaces the list of a run's tags as a whole; MLflow writes tag by tag.
+func (t target) place() string {
+	if t.wandb == nil {
+		return ""
+	}
+	base := address(t.parsed) + strings.TrimRight(t.parsed.Path, "/")
+	return strings.Join([]string{base, t.wandb.Entity, t.wandb.Project}, " ")
 }
 
 func (c *Connector) newBackend(t target, read credentials, http *transport.Client) (backend.Backend, error) {

@@ -21,6 +21,7 @@ const lastGood = 15 * time.Minute
 type Registry struct {
 	clock   clock.Clock
 	batch   batch.Options
+	turns   batch.Turns
 	started chan struct{}
 	running sync.WaitGroup
 
@@ -91,7 +92,11 @@ func (r *Registry) Connect(ctx context.Context, p *Project, conn *connect.Connec
 	if p.stop != nil {
 		p.stop()
 	}
-	queue := batch.New(conn.Backend, r.batch)
+	options := r.batch
+	if conn.Place != "" {
+		options.Turns, options.Place = &r.turns, conn.Place
+	}
+	queue := batch.New(conn.Backend, options)
 	lifetime, stop := context.WithCancel(r.ctx)
 	p.conn, p.queue, p.stop, p.primed = conn, queue, stop, false
 	r.running.Go(func() {

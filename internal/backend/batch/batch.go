@@ -33,7 +33,11 @@ type Options struct {
 	Window, MaxWait time.Duration
 	// WriteDeadline is for one call of Backend.Change, ReadDeadline for one read with all its pages.
 	WriteDeadline, ReadDeadline time.Duration
-	Log                         logr.Logger
+	// Turns are those of all batchers for the same Place, which names the project on the tracker; nil where changes of one
+	// run by several don't harm each other.
+	Turns *Turns
+	Place string
+	Log   logr.Logger
 }
 
 // Batcher gathers requests; Run sends them. It is safe for concurrent use. Callbacks are called one at a time from Run,
@@ -215,9 +219,7 @@ func (b *Batcher) sleep(ctx context.Context, wait time.Duration) {
 
 // stop fails all that was not sent.
 func (b *Batcher) stop(cause error) {
-	err := error(&backend.Error{
-		Kind: backend.Unavailable, Message: "not sent, because the manager stops or the project's client was replaced", Err: cause,
-	})
+	err := notSent(cause)
 	b.mu.Lock()
 	b.stopped, b.sending = err, false
 	var rest []*item
@@ -234,5 +236,11 @@ func (b *Batcher) stop(cause error) {
 		if !it.dead {
 			it.fail(err)
 		}
+	}
+}
+
+func notSent(cause error) error {
+	return &backend.Error{
+		Kind: backend.Unavailable, Message: "not sent, because the manager stops or the project's client was replaced", Err: cause,
 	}
 }

@@ -22,6 +22,11 @@ func (b *Batcher) send(ctx context.Context, j *job) {
 }
 
 func (b *Batcher) sendChange(ctx context.Context, j *job) {
+	endTurn, err := b.takeTurn(ctx, j)
+	if err != nil {
+		b.failAll(j, notSent(err))
+		return
+	}
 	// A write under way is finished when the manager stops: half a batch would have to be found out about later.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.options.WriteDeadline)
 	defer cancel()
@@ -31,6 +36,7 @@ func (b *Batcher) sendChange(ctx context.Context, j *job) {
 		changes[i].Decide = b.guarded(it)
 	}
 	results, err := b.backend.Change(ctx, changes)
+	endTurn()
 	if err == nil && len(results) != len(changes) {
 		err = &backend.Error{Kind: backend.Unsupported, Op: "change tags",
 			Message: fmt.Sprintf("got %d results for %d changes; this is a bug of runtag", len(results), len(changes))}
@@ -46,6 +52,18 @@ func (b *Batcher) sendChange(ctx context.Context, j *job) {
 		results[i].Sent = results[i].Sent || it.mayHaveWritten.Load()
 		it.done(results[i])
 	}
+}
+
+// takeTurn waits until none of the runs is being changed by another batcher.
+func (b *Batcher) takeTurn(ctx context.Context, j *job) (end func(), err error) {
+	if b.options.Turns == nil {
+		return func() {}, nil
+	}
+	runs := make([]string, len(j.items))
+	for i, it := range j.items {
+		runs[i] = it.runID
+	}
+	return b.options.Turns.take(ctx, b.options.Place, runs)
 }
 
 // guarded makes a panic of Decide an error of that one run, and remembers that something may have been written.
