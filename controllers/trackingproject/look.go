@@ -115,7 +115,7 @@ func (c *Controller) activeLook(ctx context.Context, s *scope) error {
 	}
 	s.memory.listedAt = began
 	s.queue(c.Runs, changes)
-	ask := append(changes.Left, s.tracker.Snapshot.Unseen()...)
+	ask := slices.Concat(changes.Left, s.tracker.Snapshot.Unseen())
 	slices.Sort(ask)
 	if err := c.readByID(ctx, s, slices.Compact(ask)); err != nil {
 		return err
@@ -142,7 +142,7 @@ func (c *Controller) fullLook(ctx context.Context, s *scope) error {
 			return err
 		}
 		s.queue(c.Runs, changes)
-		ids = append(changes.Left, s.tracker.Snapshot.Unseen()...)
+		ids = slices.Concat(changes.Left, s.tracker.Snapshot.Unseen())
 		slices.Sort(ids)
 		ids = slices.Compact(ids)
 	}

@@ -74,4 +74,6 @@ func (m *Metrics) Drifted(tags int) { m.drift.Add(float64(tags)) }
 func (m *Metrics) Lagged(d time.Duration) { m.lag.Observe(d.Seconds()) }
 
 // Looked observes the time of a look; kind is active or full.
-func (m *Metrics) Looked(kind string, d time.Duration) { m.looks.WithLabelValues(kind).Observe(d.Seconds()) }
+func (m *Metrics) Looked(kind string, d time.Duration) {
+	m.looks.WithLabelValues(kind).Observe(d.Seconds())
+}
