@@ -17,23 +17,27 @@ func main() {
 	once := flag.Bool("once", false, "end after the walk; the exit status says whether each step was seen on the tracker")
 	kind := flag.String("tracker", "wandb", "wandb (the embedded tracker, with the real SDK) or mlflow (a real MLflow server)")
 	flag.Parse()
+	os.Exit(status(*kind, *once))
+}
 
+// status runs the demo and gives the exit status.
+func status(kind string, once bool) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	context.AfterFunc(ctx, stop) // so that a second Ctrl-C does not wait
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go watchParent(ctx, cancel)
 
 	n := newNarrator(os.Stdout)
-	switch err := run(ctx, n, *kind, *once); {
+	switch err := run(ctx, n, kind, once); {
 	case err == nil:
+		return 0
 	case ctx.Err() != nil:
-		n.note("interrupted: %v", context.Cause(ctx))
-		os.Exit(130)
+		n.note("ended early: %v", context.Cause(ctx))
+		return 130
 	default:
 		n.failure("%v", err)
-		os.Exit(1)
+		return 1
 	}
 }
 
@@ -48,7 +52,7 @@ func run(ctx context.Context, n *narrator, kind string, once bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close(err == nil)) }()
+	defer func() { err = errors.Join(err, s.close(err == nil || ctx.Err() != nil)) }()
 
 	if err := s.setUp(ctx); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -84,39 +85,24 @@ func (n *narrator) total(passed bool, took time.Duration) {
 	n.printf("\n%s, after %.0f s in all.\n", n.paint(bold, end), took.Seconds())
 }
 
+// row is a tag as both sides show it; a side that does not have it is empty.
+type row struct{ left, right, colour string }
+
 // table shows both sides in two columns.
-func (n *narrator) table(left, right column) {
-	wide := left.width()
-	n.printf("\n  %s   %s\n", n.paint(bold, pad(left.title, wide)), n.paint(bold, right.title))
-	for i := range max(len(left.lines), len(right.lines)) {
-		line := "  " + pad(at(left.lines, i), wide) + "   " + at(right.lines, i)
-		n.printf("%s\n", strings.TrimRight(line, " "))
+func (n *narrator) table(left, right string, rows []row) {
+	wide := utf8.RuneCountInString(left)
+	for _, r := range rows {
+		wide = max(wide, utf8.RuneCountInString(r.left))
+	}
+	n.printf("\n  %s   %s\n", n.paint(bold, pad(left, wide)), n.paint(bold, right))
+	for _, r := range rows {
+		n.printf("%s\n", strings.TrimRight("  "+pad(r.left, wide)+"   "+n.paint(r.colour, r.right), " "))
 	}
 }
 
-// column is one side of a table.
-type column struct {
-	title string
-	lines []string
-}
-
-func (c column) width() int {
-	wide := len([]rune(c.title))
-	for _, line := range c.lines {
-		wide = max(wide, len([]rune(line)))
-	}
-	return wide
-}
-
+// pad fills a text with blanks to a width in characters.
 func pad(text string, wide int) string {
-	return text + strings.Repeat(" ", max(0, wide-len([]rune(text))))
-}
-
-func at(lines []string, i int) string {
-	if i < len(lines) {
-		return lines[i]
-	}
-	return ""
+	return text + strings.Repeat(" ", max(0, wide-utf8.RuneCountInString(text)))
 }
 
 // farewell says what is there to play with.

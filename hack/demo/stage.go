@@ -36,7 +36,8 @@ type stage struct {
 	path       []string // folders of kubectl and python
 	cluster    client.Client
 	programs   []*process
-	died       chan error // gets why a program ended by itself
+	died       chan error          // gets why a program ended by itself
+	shown      map[string][]string // tags of a run when they were shown last
 }
 
 func newStage(n *narrator, t tracker) (*stage, error) {
@@ -53,7 +54,7 @@ func newStage(n *narrator, t tracker) (*stage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the demo: %w", err)
 	}
-	return &stage{n: n, tracker: t, root: root, dir: dir, kubeconfig: dir + "/cluster/kubeconfig", died: make(chan error, 8)}, nil
+	return &stage{n: n, tracker: t, root: root, dir: dir, kubeconfig: dir + "/cluster/kubeconfig", died: make(chan error, 8), shown: map[string][]string{}}, nil
 }
 
 // findRoot goes up from the working directory.
@@ -115,7 +116,7 @@ func (s *stage) getPrograms(ctx context.Context) error {
 }
 
 func (s *stage) startCluster(ctx context.Context) error {
-	if err := s.spawn("controlplane", s.root+"/bin/controlplane", "up", "--dir", s.dir+"/cluster"); err != nil {
+	if err := s.serve("controlplane", "up", "--dir", s.dir+"/cluster"); err != nil {
 		return err
 	}
 	if err := s.await(ctx, "the API server", func() error {
@@ -137,8 +138,7 @@ func (s *stage) startCluster(ctx context.Context) error {
 }
 
 func (s *stage) install(ctx context.Context) error {
-	_, err := s.shell(ctx, "kubectl apply --server-side -k "+s.root+"/config/default && kubectl wait --for=condition=Established crd --all")
-	return err
+	return s.shell(ctx, "kubectl apply --server-side -k "+s.root+"/config/default && kubectl wait --for=condition=Established crd --all")
 }
 
 // startManager runs the operator with a token of the ServiceAccount that was installed, so under the role that it has
@@ -162,8 +162,7 @@ func (s *stage) startManager(ctx context.Context) error {
 		return err
 	}
 	args := []string{"--kubeconfig=" + s.dir + "/manager.kubeconfig", "--allow-tracker=127.0.0.1", "--metrics-bind-address=0", "--health-probe-bind-address=" + probes}
-	s.n.typed("bin/manager " + strings.Join(args, " "))
-	if err := s.spawn("manager", s.root+"/bin/manager", args...); err != nil {
+	if err := s.serve("manager", args...); err != nil {
 		return err
 	}
 	return s.await(ctx, "the operator", func() error { return answers(ctx, "http://"+probes+"/readyz") })
@@ -204,26 +203,32 @@ func (s *stage) startTracker(ctx context.Context) error {
 
 // startTraining lets the real SDK make a run, which goes on for as long as the demo.
 func (s *stage) startTraining(ctx context.Context) error {
+	c := s.tracker.cast()
 	files := map[string][]byte{"train.py": s.tracker.training(), "loss": []byte("0.9\n"), "project.yaml": []byte(s.tracker.project())}
-	for _, run := range []string{firstRun, lateRun} {
-		files["run-"+run+".yaml"] = []byte(manifest(s.tracker, run))
+	for _, run := range []string{c.first, c.late} {
+		files[file(run)] = []byte(manifest(s.tracker, run))
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(s.dir, name), content, 0o600); err != nil {
 			return fmt.Errorf("write what the demo needs: %w", err)
 		}
 	}
-	if _, err := s.shell(ctx, train(firstRun)); err != nil {
+	if err := s.shell(ctx, train(c.first)); err != nil {
 		return err
 	}
-	want := s.tracker.cast().own
 	return s.await(ctx, "the training run", func() error {
-		got, err := s.tracker.tags(ctx, firstRun)
-		if err == nil && !sameTags(got, want) {
-			err = fmt.Errorf("run %s has %v, not %v", firstRun, got, want)
+		got, err := s.tracker.tags(ctx, c.first)
+		if err == nil && !sameTags(got, c.own) {
+			err = fmt.Errorf("run %s has %v, not %v", c.first, got, c.own)
 		}
 		return err
 	})
+}
+
+// serve types the command of one of our own programs and starts it.
+func (s *stage) serve(name string, args ...string) error {
+	s.n.typed("bin/" + name + " " + strings.Join(args, " ") + " &")
+	return s.spawn(name, s.root+"/bin/"+name, args...)
 }
 
 // spawn starts a program that is stopped with the demo.
@@ -240,18 +245,18 @@ func (s *stage) spawn(name, program string, args ...string) error {
 	return nil
 }
 
-// shell types a command and prints what it said. One that ends with & stays in the background.
-func (s *stage) shell(ctx context.Context, command string) (string, error) {
+// shell types a command and shows what it said. One that ends with & stays in the background.
+func (s *stage) shell(ctx context.Context, command string) error {
 	s.n.typed(command)
 	if background, ok := strings.CutSuffix(command, " &"); ok {
-		return "", s.spawn(strings.Join(strings.Fields(background), "-"), "/bin/sh", "-c", "exec "+background)
+		return s.spawn(strings.Join(strings.Fields(background), "-"), "/bin/sh", "-c", "exec "+background)
 	}
 	out, err := s.run(ctx, command)
 	s.n.printed(out, 24)
 	if err != nil {
-		return out, fmt.Errorf("%s: %w", command, err)
+		return fmt.Errorf("%s: %w", command, err)
 	}
-	return out, nil
+	return nil
 }
 
 // run runs a command as a shell does.

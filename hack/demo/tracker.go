@@ -39,12 +39,16 @@ type tracker interface {
 
 // cast is where the story differs between trackers.
 type cast struct {
+	// first and late are the runs, by the name that train.py is started with.
+	first, late string
 	// own are the tags that train.py sets at its start.
 	own []string
 	// declared are the first tags of the manifest; the second is taken out again.
 	declared []string
 	// hidden is the one of own that the second replaces until then; empty where nothing is replaced.
 	hidden string
+	// wiped are the tags that the script takes off when it adds its own, because it sends its whole list.
+	wiped []string
 	// undeclared and scriptTags are sentences of the steps that differ.
 	undeclared, scriptTags string
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,10 +27,12 @@ func (s *stage) walk(ctx context.Context, steps []step) error {
 	return nil
 }
 
+// take types the commands of a step and waits until the tracker, and then Kubernetes, shows what it leads to.
 func (s *stage) take(ctx context.Context, st step) error {
 	s.n.chapter(st.title, st.say)
+	entered := time.Now()
 	for _, command := range st.commands {
-		if _, err := s.shell(ctx, command); err != nil {
+		if err := s.shell(ctx, command); err != nil {
 			return err
 		}
 	}
@@ -37,11 +40,12 @@ func (s *stage) take(ctx context.Context, st step) error {
 		s.n.success("done")
 		return nil
 	}
-	began, since := time.Now(), "the command"
+	seen := "on the tracker %.2f s after the command"
+	began := time.Now()
 	if err := s.await(ctx, "on the tracker", func() error {
 		got, err := s.tracker.tags(ctx, st.run)
 		if errors.Is(err, errNoRun) && !st.want.absent {
-			began, since = time.Now(), "the run appeared"
+			began, seen = time.Now(), "on the tracker %.2f s after the run appeared"
 		}
 		return st.want.onTracker(got, err)
 	}); err != nil {
@@ -53,14 +57,26 @@ func (s *stage) take(ctx context.Context, st step) error {
 		if err != nil {
 			return err
 		}
-		return st.want.inKubernetes(run)
+		return st.want.inKubernetes(run, entered)
 	}); err != nil {
 		return s.explain(ctx, st, err)
+	}
+	// What must not change on the tracker has to be as it was now that Kubernetes is done with the step.
+	if err := st.want.onTracker(s.tracker.tags(ctx, st.run)); err != nil {
+		return s.explain(ctx, st, fmt.Errorf("on the tracker, in the end: %w", err))
 	}
 	if err := s.show(ctx, st.run); err != nil {
 		return err
 	}
-	s.n.success("on the tracker %.1f s after %s", took.Seconds(), since)
+	for _, command := range st.after {
+		if err := s.shell(ctx, command); err != nil {
+			return err
+		}
+	}
+	if st.want.absent || len(st.want.pending) > 0 {
+		seen, took = "nothing changed on the tracker; Kubernetes says so %.2f s after the command", time.Since(began)
+	}
+	s.n.success(seen, took.Seconds())
 	return nil
 }
 
@@ -77,7 +93,7 @@ func (s *stage) trainingRun(ctx context.Context, run string) (*v1alpha1.Training
 	found := &v1alpha1.TrainingRun{}
 	err := s.cluster.Get(ctx, types.NamespacedName{Namespace: metav1.NamespaceDefault, Name: object(run)}, found)
 	if apierrors.IsNotFound(err) {
-		return nil, nil //nolint:nilnil // no object is an answer, not an error
+		return nil, nil // no object is an answer, not an error
 	}
 	return found, err
 }
@@ -97,8 +113,8 @@ func (w want) onTracker(got []string, err error) error {
 	return nil
 }
 
-// inKubernetes says what is not as it should be in Kubernetes.
-func (w want) inKubernetes(run *v1alpha1.TrainingRun) error {
+// inKubernetes says what is not as it should be in Kubernetes, for a step that began at a time.
+func (w want) inKubernetes(run *v1alpha1.TrainingRun, began time.Time) error {
 	switch {
 	case run == nil && w.gone:
 		return nil
@@ -111,6 +127,19 @@ func (w want) inKubernetes(run *v1alpha1.TrainingRun) error {
 	if ready == nil || ready.Reason != w.reason || ready.ObservedGeneration != run.Generation {
 		return fmt.Errorf("expected Ready with reason %s for generation %d, seen %+v", w.reason, run.Generation, ready)
 	}
+	if err := w.inStatus(run); err != nil {
+		return err
+	}
+	for _, tag := range w.lost {
+		if !lost(run, tag, began) {
+			return fmt.Errorf("expected in status.history that somebody took %s off, seen %+v", tag, run.Status.History)
+		}
+	}
+	return nil
+}
+
+// inStatus says which tags of a status are not as they should be.
+func (w want) inStatus(run *v1alpha1.TrainingRun) error {
 	var present, foreign, pending []string
 	for _, tag := range run.Status.Tags {
 		if tag.Present {
@@ -134,50 +163,66 @@ func (w want) inKubernetes(run *v1alpha1.TrainingRun) error {
 	return nil
 }
 
+// lost says whether the history has that somebody else took a tag off since a time; it keeps whole seconds.
+func lost(run *v1alpha1.TrainingRun, tag string, since time.Time) bool {
+	return slices.ContainsFunc(run.Status.History, func(h v1alpha1.TagHistory) bool {
+		return h.Tag == tag && h.Change == v1alpha1.TagRemoved && h.Source == v1alpha1.TagSourceRun && !h.Time.Time.Before(since.Truncate(time.Second))
+	})
+}
+
 func sorted(tags []string) []string { return slices.Sorted(slices.Values(tags)) }
 
 func sameTags(a, b []string) bool { return slices.Equal(sorted(a), sorted(b)) }
 
-// show puts both sides beside each other, a tag per line.
+// show puts both sides beside each other, a tag per line, with what changed on the tracker since the last time.
 func (s *stage) show(ctx context.Context, run string) error {
 	found, err := s.trainingRun(ctx, run)
 	if err != nil {
 		return err
 	}
-	left := column{title: "Kubernetes: no TrainingRun " + object(run)}
-	if found != nil {
-		left = statusColumn(found)
-	}
 	tags, err := s.tracker.tags(ctx, run)
-	right := column{title: fmt.Sprintf("%s: run %s", s.tracker.name(), run), lines: tags}
+	right := fmt.Sprintf("%s: run %s", s.tracker.name(), run)
 	if errors.Is(err, errNoRun) {
-		right.title = fmt.Sprintf("%s: no run %s", s.tracker.name(), run)
+		right = fmt.Sprintf("%s: no run %s", s.tracker.name(), run)
 	} else if err != nil {
 		return err
 	}
-	s.n.table(left, right)
+	left := "Kubernetes: no TrainingRun " + object(run)
+	if found != nil {
+		left = "Kubernetes: " + found.Name
+		if ready := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+			left += fmt.Sprintf(", Ready=%s, %s", ready.Status, ready.Reason)
+		}
+	}
+	s.n.table(left, right, rows(found, tags, s.shown[run]))
+	s.shown[run] = tags
 	return nil
 }
 
-// statusColumn is what a TrainingRun's status says, short.
-func statusColumn(run *v1alpha1.TrainingRun) column {
-	c := column{title: "Kubernetes: " + run.Name}
-	if ready := meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
-		c.title += fmt.Sprintf(", Ready=%s, %s", ready.Status, ready.Reason)
-	}
-	pending := &v1alpha1.PendingTags{}
-	if run.Status.Pending != nil {
-		pending = run.Status.Pending
-	}
-	for _, tag := range run.Status.Tags {
-		line := fmt.Sprintf("%-20s %s", tag.Name, strings.ToLower(string(tag.Source)))
-		switch {
-		case slices.Contains(pending.Add, tag.Name):
-			line += ", pending"
-		case !tag.Present:
-			line += ", not on the run"
+// rows lines up what a TrainingRun, which may be nil, says of tags with what is and what was on the tracker.
+func rows(run *v1alpha1.TrainingRun, tags, before []string) []row {
+	said := map[string]string{}
+	if run != nil {
+		for _, tag := range run.Status.Tags {
+			said[tag.Name] = fmt.Sprintf("%-20s %s", tag.Name, strings.ToLower(string(tag.Source)))
+			if !tag.Present {
+				said[tag.Name] += ", not on the run"
+			}
 		}
-		c.lines = append(c.lines, line)
 	}
-	return c
+	var out []row
+	for _, tag := range slices.Compact(sorted(slices.Concat(slices.Collect(maps.Keys(said)), tags, before))) {
+		r := row{left: said[tag], right: "  " + tag}
+		is, was := slices.Contains(tags, tag), slices.Contains(before, tag)
+		switch {
+		case is && !was:
+			r.right, r.colour = "+ "+tag, green
+		case was && !is:
+			r.right, r.colour = "- "+tag, red
+		case !is:
+			r.right = ""
+		}
+		out = append(out, r)
+	}
+	return out
 }

@@ -31,7 +31,7 @@ func (w *wandb) training() []byte { return wandbTraining }
 
 func (w *wandb) start(ctx context.Context, s *stage) error {
 	address := s.dir + "/tracker.url"
-	if err := s.spawn("tracker", s.root+"/bin/tracker", "--listen=127.0.0.1:0", "--entity="+wandbEntity, "--address-file="+address); err != nil {
+	if err := s.serve("tracker", "--listen=127.0.0.1:0", "--entity="+wandbEntity, "--address-file="+address); err != nil {
 		return err
 	}
 	return s.await(ctx, "the tracker's address", func() error {
@@ -111,19 +111,21 @@ func (w *wandb) personRemoves(run, tag string) string {
 
 func (w *wandb) cast() cast {
 	return cast{
+		first: "3f9a1c", late: "77b2c0",
 		own:        []string{"first-try"},
 		declared:   []string{"in_production", "baseline"},
+		wiped:      []string{"in_production", "paper"},
 		undeclared: "What is no longer declared is taken off; what was never declared here (first-try) stays.",
-		scriptTags: "The training script tags its own run once the loss is low. The SDK then sends the whole list that it knows, " +
-			"which\nwipes everything else: what is declared is put back within a look.",
+		scriptTags: "The training script tags its own run once the loss is low. Some seconds later the SDK sends the whole list that " +
+			"it\nknows, which wipes everything else: what is declared is put back within a look.",
 	}
 }
 
 func (w *wandb) tries() []string {
 	return []string{
 		"kubectl get trun,tproj -o wide",
-		patch("trun", object(lateRun), `"tags":["mine"]`),
-		w.personAdds(lateRun, "by-hand"),
+		patch("trun", object(w.cast().late), `"tags":["mine"]`),
+		w.personAdds(w.cast().late, "by-hand"),
 		"kubectl explain trainingrun.spec",
 		"curl -s " + w.base + "/_runtag/requests",
 	}
