@@ -1,6 +1,8 @@
 package trainingrun
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/runtag/runtag/api/v1alpha1"
@@ -26,7 +28,7 @@ func (c *Controller) apply(s *scope) {
 func (c *Controller) send(s *scope) {
 	job := &job{
 		key: s.key(), uid: s.run.UID, sent: s.run.ResourceVersion, run: s.run.DeepCopy(),
-		managers: fieldManagers(s.run), dialect: s.input.Dialect,
+		managers: fieldManagers(s.run), dialect: s.input.Dialect, noticed: s.now,
 	}
 	input := s.input
 	input.Record = record(&s.run.Status)
@@ -72,6 +74,7 @@ type job struct {
 	run      *v1alpha1.TrainingRun // for events
 	managers map[string]string     // tag to the field manager that declared it
 	dialect  tags.Dialect
+	noticed  time.Time // when the pass began that found that a tag has to change
 }
 
 // sent tells the world what became of a change, and leaves it for the next pass.
@@ -84,6 +87,7 @@ func (c *Controller) sent(j *job, result backend.Result) {
 			c.report(j.run, j.run.Status.Run, entry)
 		}
 		c.announce(j.run, o.changes)
+		c.Metrics.Lagged(o.at.Sub(j.noticed))
 	}
 	c.post(j.key, j.uid, o)
 }
