@@ -24,6 +24,7 @@ func canaries() []string {
 	return []string{
 		canaryKey, encode(canaryKey), encode("api:" + canaryKey),
 		canaryPassword, encode(canaryPassword), encode(canaryUser + ":" + canaryPassword),
+		wrongKey, encode("api:" + wrongKey), wrongPassword, encode(canaryUser + ":" + wrongPassword),
 	}
 }
 

@@ -60,7 +60,14 @@ func launchManager(args ...string) *manager {
 		m.err = m.cmd.Wait()
 		close(m.ended)
 	}()
-	DeferCleanup(m.kill)
+	DeferCleanup(func(ctx SpecContext) {
+		select {
+		case <-m.ended:
+		default:
+			scraped = append(scraped, m.scrape(ctx))
+		}
+		m.kill()
+	})
 	return m
 }
 
@@ -115,6 +122,18 @@ func (m *manager) probe(ctx context.Context, path string) (status int, err error
 	return status, err
 }
 
+// measured is the part of its metrics that is runtag's own.
+func (m *manager) measured(ctx context.Context) string {
+	GinkgoHelper()
+	var own []string
+	for _, line := range strings.Split(m.scrape(ctx), "\n") {
+		if strings.HasPrefix(line, "runtag_") && !strings.Contains(line, "_bucket{") {
+			own = append(own, line)
+		}
+	}
+	return strings.Join(own, "\n")
+}
+
 // scrape reads the metrics endpoint.
 func (m *manager) scrape(ctx context.Context) string {
 	GinkgoHelper()
@@ -149,7 +168,9 @@ func (m *manager) said() string {
 // expectSays waits for something in its log.
 func (m *manager) expectSays(what string) {
 	GinkgoHelper()
-	Eventually(m.said).Should(ContainSubstring(what), "the log of the manager")
+	Eventually(func() bool { return strings.Contains(m.said(), what) }).Should(BeTrue(), func() string {
+		return fmt.Sprintf("the manager does not say %q; %s", what, m.logTail())
+	})
 }
 
 func (m *manager) logTail() string {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -27,6 +28,8 @@ type mlflow struct {
 	proxy  *httptest.Server
 	worker *worker
 	sent   traffic
+	// revoked says that the password counts no more.
+	revoked atomic.Bool
 }
 
 const canaryUser = "runtag-e2e"
@@ -67,7 +70,7 @@ func (t *mlflow) stop() {
 func (t *mlflow) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
-		if user != canaryUser || password != canaryPassword {
+		if user != canaryUser || password != canaryPassword || t.revoked.Load() {
 			http.Error(w, "You are not authenticated.", http.StatusUnauthorized)
 			return
 		}
@@ -90,6 +93,11 @@ func kindOf(path string) kind {
 }
 
 func (t *mlflow) traffic() *traffic { return &t.sent }
+
+func (t *mlflow) revoke() (restore func()) {
+	t.revoked.Store(true)
+	return func() { t.revoked.Store(false) }
+}
 
 func (t *mlflow) secret() *corev1.Secret {
 	return &corev1.Secret{

@@ -7,8 +7,7 @@ import (
 // What a manager does while it runs, on either tracker.
 var _ = Describe("A running manager", Ordered, ContinueOnFailure, func() {
 	BeforeAll(func(ctx SpecContext) {
-		running := startManager(ctx)
-		DeferCleanup(func(ctx SpecContext) { scraped = append(scraped, running.scrape(ctx)) })
+		startManager(ctx)
 	})
 	for _, t := range trackers {
 		Context("on "+t.name(), func() {
@@ -18,11 +17,14 @@ var _ = Describe("A running manager", Ordered, ContinueOnFailure, func() {
 			trainingSpecs(t)
 			deletionSpecs(t)
 			quietSpecs(t)
+			kubectlSpecs(t)
+			troubleSpecs(t)
 		})
 	}
 	Context("with what only W&B has", func() {
 		wandbIdentitySpecs(onWandb)
 		sdkSpecs(onWandb)
+		outageSpecs(onWandb)
 	})
 	Context("with what only MLflow has", func() {
 		mlflowIdentitySpecs(onMLflow)

@@ -20,6 +20,8 @@ import (
 const (
 	interval     = time.Second
 	fullInterval = 5 * time.Second
+	// pollMany is how often specs with many runs ask for all of them.
+	pollMany = 500 * time.Millisecond
 )
 
 // scene is a project of its own for one spec: on the tracker, and as a TrackingProject of the same name.

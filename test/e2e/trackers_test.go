@@ -42,6 +42,8 @@ type tracker interface {
 	tags(ctx context.Context, run runRef) []string
 	read(ctx context.Context, run runRef) []string
 
+	// revoke takes the manager's credential back until restore.
+	revoke() (restore func())
 	// traffic is what the manager sends.
 	traffic() *traffic
 }

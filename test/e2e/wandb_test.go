@@ -89,6 +89,11 @@ func writtenRuns(variables map[string]any) string {
 
 func (t *wandb) traffic() *traffic { return &t.sent }
 
+func (t *wandb) revoke() (restore func()) {
+	t.server.SetFaults(wandbtest.Faults{Faults: []wandbtest.Fault{{UserAgent: "runtag", NullViewer: true, NullProject: true}}})
+	return func() { t.server.SetFaults(wandbtest.Faults{}) }
+}
+
 func (t *wandb) secret() *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "wandb"}, StringData: map[string]string{"api-key": canaryKey}}
 }
