@@ -68,8 +68,7 @@ var _ = Describe("Several TrainingRuns of one run", func() {
 		there.Namespace = h.NewNamespace()
 		project.Namespace = there.Namespace
 		here.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRemoveTags
-		apply(h.NewProject(), project, here)
-		apply(there)
+		apply(h.NewProject(), project, here, there) // two queues that write the same run at the same time
 		h.ExpectReady(here, v1alpha1.ReasonSynced)
 		h.ExpectReady(there, v1alpha1.ReasonSynced)
 		h.ExpectTagsOn("a", "foreign", "shared", "here", "there")
@@ -89,8 +88,7 @@ var _ = Describe("Several TrainingRuns of one run", func() {
 		project := h.NewProject()
 		there.Namespace = h.NewNamespace()
 		project.Namespace = there.Namespace
-		apply(h.NewProject(), project, here)
-		apply(there)
+		apply(h.NewProject(), project, here, there) // two queues that write the same run at the same time
 		edit(here, declare())
 		h.ExpectTagsOn("a", "shared")
 		h.ExpectReady(here, v1alpha1.ReasonSynced)
