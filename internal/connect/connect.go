@@ -2,8 +2,8 @@
 // spec asks for, and keeps the connection while both stay what they were.
 //
 // A credential lives here and in the clients made from it, nowhere else: not in errors, not in Connection's fields.
-// What is read from a Secret is trusted for a minute; only the last connection that worked is kept longer, so that
-// tags can still be taken off when a project and its Secret are deleted in one sweep.
+// What is read from a Secret is trusted for a minute. A connection that is not given any more still works for whoever
+// holds it.
 package connect
 
 import (
@@ -84,8 +84,8 @@ type project struct {
 	openers int
 	// spec is the part of the project's spec that current was made from; the rest may change without a new connection.
 	spec v1alpha1.TrackingProjectSpec
-	// current is what the next Open gives, good the last one that worked; often they are the same.
-	current, good *Connection
+	// current is what the next Open gives.
+	current *Connection
 	// failure is what was wrong with the Secrets when they were read last.
 	failure *SecretError
 	// readAt is when the Secrets were read last; zero asks for a read.
@@ -211,34 +211,6 @@ func (c *Connector) Rejected(uid types.UID) {
 	}
 }
 
-// Good says that the tracker did what it was asked for over this connection. One that was replaced meanwhile counts
-// no more.
-func (c *Connector) Good(uid types.UID, conn *Connection) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	entry := c.projects[uid]
-	if entry == nil || conn == nil {
-		return
-	}
-	conn.usedAt = c.options.Clock.Now()
-	if conn == entry.current {
-		entry.replaceGood(conn)
-	}
-}
-
-// Last gives the last connection of a project that worked, though the project and its Secrets may be gone. It is
-// there until 15 minutes after its last use by way of Open or Good.
-func (c *Connector) Last(uid types.UID) (*Connection, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sweep(c.options.Clock.Now())
-	entry := c.projects[uid]
-	if entry == nil || entry.good == nil || c.options.Clock.Since(entry.good.usedAt) >= unusedFor {
-		return nil, false
-	}
-	return entry.good, true
-}
-
 // Start forgets unused connections as time passes, until ctx ends; without it that happens only when others are
 // opened. It fits manager.Runnable.
 func (c *Connector) Start(ctx context.Context) error {
@@ -273,30 +245,18 @@ func (c *Connector) sweep(now time.Time) {
 		if entry.current != nil && now.Sub(entry.current.usedAt) >= unusedFor {
 			entry.replaceCurrent(nil)
 		}
-		if entry.good != nil && now.Sub(entry.good.usedAt) >= unusedFor {
-			entry.replaceGood(nil)
-		}
-		if entry.current == nil && entry.good == nil {
+		if entry.current == nil {
 			delete(c.projects, uid)
 		}
 	}
 }
 
+// replaceCurrent closes the idle sockets of the connection before. Requests in flight go on, and whoever holds that
+// connection can still use it: it opens new sockets, which close by themselves when they are idle.
 func (p *project) replaceCurrent(conn *Connection) {
 	old := p.current
 	p.current = conn
-	p.release(old)
-}
-
-func (p *project) replaceGood(conn *Connection) {
-	old := p.good
-	p.good = conn
-	p.release(old)
-}
-
-// release closes the idle sockets of a connection that is neither current nor good any more. Requests in flight go on.
-func (p *project) release(conn *Connection) {
-	if conn != nil && conn != p.current && conn != p.good {
-		conn.http.CloseIdle()
+	if old != nil && old != conn {
+		old.http.CloseIdle()
 	}
 }

@@ -88,8 +88,7 @@ func TestRejectedReadsAgain(t *testing.T) {
 func TestRejectedOfUnknownProject(t *testing.T) {
 	w := newWorld(t)
 	w.Rejected("nobody")
-	w.Good("nobody", nil)
-	if _, found := w.Last("nobody"); found || w.Kept() != 0 {
+	if w.Kept() != 0 {
 		t.Error("a project that was never opened is known")
 	}
 }
@@ -173,23 +172,6 @@ func TestReplacedClientClosesItsSockets(t *testing.T) {
 	w.clock.Step(time.Minute)
 	w.open(p)
 	<-server.closed // else this test hangs
-}
-
-func TestGoodClientKeepsItsSockets(t *testing.T) {
-	w, server := newWorld(t), newTracker(t, (*httptest.Server).Start)
-	p := wandbProject(server.URL)
-	good := w.open(p)
-	check(t, good)
-	w.Good(p.UID, good)
-	w.secrets.remove("wandb")
-	w.clock.Step(time.Minute)
-	if _, err := w.Open(t.Context(), p); err == nil {
-		t.Fatal("Open succeeded without a Secret")
-	}
-	check(t, good)
-	if got := server.dialled.Load(); got != 1 {
-		t.Errorf("%d connections, want the first to be used again", got)
-	}
 }
 
 func TestSlowOpenIsNotForgotten(t *testing.T) {
