@@ -28,6 +28,7 @@ type Registry struct {
 	mu       sync.Mutex
 	ctx      context.Context //nolint:containedctx // the lifetime of the queues, which is not that of any one call
 	projects map[types.NamespacedName]*Project
+	dropped  int // projects among them that were deleted
 }
 
 // NewRegistry makes an empty registry; its queues run with these options.
@@ -51,6 +52,7 @@ func (r *Registry) Start(ctx context.Context) error {
 func (r *Registry) Find(key types.NamespacedName) (*Project, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sweep()
 	p, ok := r.projects[key]
 	return p, ok
 }
@@ -64,7 +66,7 @@ func (r *Registry) Ensure(key types.NamespacedName, uid types.UID) *Project {
 		if p.UID == uid {
 			return p
 		}
-		p.close()
+		r.forget(key, p)
 	}
 	p := &Project{Key: key, UID: uid, Snapshot: snapshot.New()}
 	r.projects[key] = p
@@ -111,16 +113,33 @@ func (r *Registry) Connect(ctx context.Context, p *Project, conn *connect.Connec
 func (r *Registry) Drop(key types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := r.clock.Now()
 	if p, ok := r.projects[key]; ok && p.dropped.IsZero() {
-		p.dropped = now
+		p.dropped = r.clock.Now()
+		r.dropped++
 	}
-	for k, p := range r.projects {
+	r.sweep()
+}
+
+// sweep forgets the projects that were dropped a while ago.
+func (r *Registry) sweep() {
+	if r.dropped == 0 {
+		return
+	}
+	now := r.clock.Now()
+	for key, p := range r.projects {
 		if !p.dropped.IsZero() && now.Sub(p.dropped) > lastGood {
-			p.close()
-			delete(r.projects, k)
+			r.forget(key, p)
 		}
 	}
+}
+
+// forget closes a project and takes it out.
+func (r *Registry) forget(key types.NamespacedName, p *Project) {
+	if !p.dropped.IsZero() {
+		r.dropped--
+	}
+	p.close()
+	delete(r.projects, key)
 }
 
 func (p *Project) close() {
