@@ -12,16 +12,37 @@ import (
 	"github.com/runtag/runtag/internal/tags"
 )
 
-// apply hands the planned change to the project's queue. The ownership record it rests on has been written before.
+// apply hands the planned change to the project's queue. The ownership record it rests on has been written before. What
+// waits there from an earlier pass and is not wanted any more is called off.
 func (c *Controller) apply(s *scope) {
-	if !s.hasPlan || s.planned.Edit.Empty() || !s.usable() || !s.canRetry() {
+	if !s.hasWork() || !s.usable() {
+		s.callOff()
+		return
+	}
+	if !s.canRetry() {
 		return
 	}
 	if s.memory.sent == s.run.ResourceVersion { // in the queue already, and nothing changed since
 		return
 	}
-	s.memory.sent = s.run.ResourceVersion
+	s.memory.sent, s.memory.unsettled = s.run.ResourceVersion, true
 	c.send(s)
+}
+
+// hasWork says whether something has to be sent: a change, or for an object on its way out also a question, as long as
+// something that was sent before may still land.
+func (s *scope) hasWork() bool {
+	return s.hasPlan && (!s.planned.Edit.Empty() || s.releasing && s.memory.unsettled)
+}
+
+// callOff takes a change out of the project's queue. One that is under way goes on.
+func (s *scope) callOff() {
+	if s.memory.sent == "" || s.tracker == nil || s.tracker.Queue() == nil {
+		return
+	}
+	if s.tracker.Queue().Cancel(string(s.run.UID)) {
+		s.memory.sent = ""
+	}
 }
 
 // send queues the change, to be planned once more on the run as it is read right before the write.

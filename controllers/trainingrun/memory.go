@@ -32,6 +32,8 @@ type memory struct {
 
 	// sent is the resourceVersion whose change is in the project's queue; empty while there is none.
 	sent string
+	// unsettled says that a change was sent after the last one whose outcome is known: it may still land.
+	unsettled bool
 	// look is the hash of the declarations that asked for a look, and lookAt when that was noticed.
 	look   string
 	lookAt time.Time
@@ -116,6 +118,7 @@ func (s *scope) take(mail []outcome) {
 	}
 	for _, o := range mail {
 		if o.sent == m.sent {
+			m.unsettled = m.unsettled && o.sent == "" || o.result.Err != nil && o.result.Sent
 			m.sent = ""
 		}
 		m.done = append(m.done, o.changes...)

@@ -48,7 +48,7 @@ func (s *scope) planner() func(tags.Input) tags.Plan {
 // finishRelease lets a deleted object go once its tags are off the run.
 func (c *Controller) finishRelease(ctx context.Context, s *scope) (bool, error) {
 	switch {
-	case !s.releasing || !s.planned.Edit.Empty():
+	case !s.releasing || s.hasWork():
 		return false, nil
 	case len(s.planned.Pending.Remove) > 0:
 		return true, c.letGo(ctx, s, "the policy does not allow to take "+list(s.planned.Pending.Remove)+" off")

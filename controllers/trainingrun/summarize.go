@@ -28,7 +28,7 @@ func (c *Controller) summarize(s *scope) {
 // stateOf is the one place that says which of the things that keep a run from being as declared is told.
 func (c *Controller) stateOf(s *scope) kstatus.State {
 	p := s.planned
-	due := !p.Edit.Empty()
+	due := s.hasWork()
 	if health := s.tracker.Health(); due && !s.usable() {
 		return fromHealth(s.tracker.Key.Name, health)
 	}

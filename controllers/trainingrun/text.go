@@ -56,5 +56,8 @@ func describe(e tags.Edit, d tags.Dialect) string {
 	if len(e.Remove) > 0 {
 		parts = append(parts, "removing "+list(e.Remove))
 	}
+	if len(parts) == 0 {
+		return "making sure that no earlier change lands on the run any more"
+	}
 	return strings.Join(parts, " and ")
 }
