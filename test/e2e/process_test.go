@@ -225,6 +225,7 @@ func leaderSpecs(t tracker) {
 			`runtag_tag_changes_total{change="Removed",source="Run"} 1`,
 			`runtag_drift_total 1`,
 			`runtag_tracker_requests_total{operation="write tags",outcome=`,
+			`runtag_tag_lag_seconds_count 3`,
 			`runtag_look_duration_seconds_count{kind="full"}`,
 		} {
 			Expect(metrics).To(ContainSubstring(want))
