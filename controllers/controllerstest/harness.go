@@ -83,7 +83,8 @@ type Harness struct {
 
 	namespaces []string
 	trackers   []*Tracker
-	known      map[types.NamespacedName]bool // projects that were applied
+	known      map[types.NamespacedName]bool                  // projects that were applied
+	last       map[types.NamespacedName]*v1alpha1.TrainingRun // as the cache had them last
 	*operator
 	errors []string
 
@@ -108,7 +109,7 @@ func (s *Suite) New(ctx context.Context, t TB, options Options) *Harness {
 	h := &Harness{
 		Suite: s, Clock: testclock.NewFakeClock(time.Now().UTC().Truncate(time.Second)), API: &API{Client: s.cluster.GetClient()},
 		Events: &Events{}, Log: &Log{}, Metrics: prometheus.NewPedanticRegistry(),
-		t: t, options: options, known: map[types.NamespacedName]bool{},
+		t: t, options: options, known: map[types.NamespacedName]bool{}, last: map[types.NamespacedName]*v1alpha1.TrainingRun{},
 	}
 	h.g = gomega.NewWithT(t)
 	h.ctx, h.cancel = context.WithCancel(context.WithoutCancel(ctx))

@@ -82,6 +82,8 @@ func (h *Harness) changed(obj client.Object) {
 	case *v1alpha1.TrainingRun:
 		if h.cached(&v1alpha1.TrainingRun{}, key, obj.GetResourceVersion()) {
 			h.gone(obj, key)
+		} else {
+			h.concerned(h.last[key])
 		}
 		h.runs.Add(requestFor(obj))
 	case *v1alpha1.TrackingProject:

@@ -197,6 +197,9 @@ func (h *Harness) cached(obj client.Object, key types.NamespacedName, version st
 		case apierrors.IsNotFound(err) && !h.exists(obj, key):
 			return true
 		case err == nil && !older(obj.GetResourceVersion(), version):
+			if run, ok := obj.(*v1alpha1.TrainingRun); ok {
+				h.last[key] = run.DeepCopy()
+			}
 			return false
 		case err != nil && !apierrors.IsNotFound(err):
 			h.g.Expect(err).NotTo(gomega.HaveOccurred())
@@ -226,17 +229,26 @@ func older(a, b string) bool {
 	return x < y
 }
 
-// gone queues what the deletion of an object queues: the object itself and, of a TrainingRun, those that waited for it.
+// gone queues what the deletion of an object queues: the object itself and, of a TrainingRun, those that it concerns.
 func (h *Harness) gone(obj client.Object, key types.NamespacedName) {
+	h.t.Helper()
 	request := reconcile.Request{NamespacedName: key}
 	if _, ok := obj.(*v1alpha1.TrackingProject); ok {
 		h.projects.Add(request)
 		return
 	}
 	h.runs.Add(request)
-	for _, run := range h.runsIn(key.Namespace) {
-		if c := conditionOf(&run, v1alpha1.ConditionReady); c != nil && c.Reason == v1alpha1.ReasonDuplicateRun {
-			h.runs.Add(requestFor(&run))
-		}
+	if last := h.last[key]; last != nil {
+		h.concerned(last)
+	}
+}
+
+// concerned queues what an edit or the deletion of a TrainingRun queues besides it.
+func (h *Harness) concerned(run *v1alpha1.TrainingRun) {
+	h.t.Helper()
+	keys, err := h.run.Concerned(h.ctx, run)
+	h.g.Expect(err).NotTo(gomega.HaveOccurred())
+	for _, key := range keys {
+		h.runs.Add(reconcile.Request{NamespacedName: key})
 	}
 }

@@ -2,6 +2,8 @@ package trainingrun
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -73,27 +75,57 @@ func (c *Controller) SetupWithManager(mgr manager.Manager, workers int) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("trainingrun").
 		Watches(&v1alpha1.TrainingRun{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(relevant())).
-		Watches(&v1alpha1.TrainingRun{}, handler.Funcs{DeleteFunc: c.wakeDuplicates}).
+		Watches(&v1alpha1.TrainingRun{}, handler.Funcs{
+			UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+				c.wake(ctx, e.ObjectNew, q)
+			},
+			DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+				c.wake(ctx, e.Object, q)
+			},
+		}, builder.WithPredicates(relevant())).
 		WatchesRawSource(c.Runs.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(c)
 }
 
-// wakeDuplicates queues the TrainingRuns that waited for a deleted one to go.
-func (c *Controller) wakeDuplicates(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-	gone, ok := e.Object.(*v1alpha1.TrainingRun)
-	if !ok || RunID(gone) == "" {
+// wake queues the TrainingRuns that an edit or the deletion of another one concerns.
+func (c *Controller) wake(ctx context.Context, obj client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	run, ok := obj.(*v1alpha1.TrainingRun)
+	if !ok {
 		return
 	}
-	var same v1alpha1.TrainingRunList
-	if err := c.Client.List(ctx, &same, client.InNamespace(gone.Namespace),
-		client.MatchingFields{IndexRun: runKey(gone.Spec.ProjectRef.Name, RunID(gone))}, client.DisableReadYourWritesConsistency); err != nil {
-		log.FromContext(ctx).Error(err, "can't find the TrainingRuns of the same run; they wait for the next look", "run", RunID(gone))
-		return
+	concerned, err := c.Concerned(ctx, run)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "can't find the TrainingRuns of the same run; they wait for the next look", "run", RunID(run))
 	}
-	for i := range same.Items {
-		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: same.Items[i].Namespace, Name: same.Items[i].Name}})
+	for _, key := range concerned {
+		q.Add(reconcile.Request{NamespacedName: key})
 	}
+}
+
+// Concerned lists the other TrainingRuns that may have something to do when this one was edited or is gone: those of the
+// namespace that gave way to it, and those of all namespaces that keep on the run what it declares.
+func (c *Controller) Concerned(ctx context.Context, run *v1alpha1.TrainingRun) ([]types.NamespacedName, error) {
+	var queries [][]client.ListOption
+	if id := RunID(run); id != "" {
+		queries = append(queries, []client.ListOption{client.InNamespace(run.Namespace), client.MatchingFields{IndexRun: runKey(run.Spec.ProjectRef.Name, id)}})
+	}
+	if known := KnownRun(run); known.UID != "" {
+		queries = append(queries, []client.ListOption{client.MatchingFields{IndexRunUID: known.UID}})
+	}
+	var concerned []types.NamespacedName
+	for _, query := range queries {
+		var same v1alpha1.TrainingRunList
+		if err := c.Client.List(ctx, &same, append(query, client.DisableReadYourWritesConsistency, client.UnsafeDisableDeepCopy)...); err != nil {
+			return concerned, fmt.Errorf("list TrainingRuns of run %s: %w", RunID(run), err)
+		}
+		for i := range same.Items {
+			if key := client.ObjectKeyFromObject(&same.Items[i]); same.Items[i].UID != run.UID && !slices.Contains(concerned, key) {
+				concerned = append(concerned, key)
+			}
+		}
+	}
+	return concerned, nil
 }
 
 // relevant lets by what a person can have changed; the status is our own.

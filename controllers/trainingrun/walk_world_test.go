@@ -237,12 +237,23 @@ func (w *walk) gone(o *object) {
 	defer w.mu.Unlock()
 	for tag := range o.named {
 		w.going[tag] = true
-		if leaves {
+		if leaves && !w.ownedBesides(o, tag) {
 			w.leaving[tag] = true
 			delete(w.put, tag)
 		}
 	}
 	*o = object{namespace: o.namespace, name: o.name}
+}
+
+// ownedBesides says that the record of another object has the tag.
+func (w *walk) ownedBesides(o *object, tag string) bool {
+	return slices.ContainsFunc(w.objects, func(other *object) bool {
+		if other == o || other.run == nil || len(other.versions) == 0 {
+			return false
+		}
+		applied := other.versions[len(other.versions)-1].Status.AppliedTags
+		return slices.ContainsFunc(applied, func(a v1alpha1.AppliedTag) bool { return a.Name == tag })
+	})
 }
 
 // leftBehind counts how often it was said that tags of the object stay.
