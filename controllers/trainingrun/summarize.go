@@ -32,7 +32,8 @@ func (c *Controller) stateOf(s *scope) kstatus.State {
 	if health := s.tracker.Health(); due && !s.usable() {
 		return fromHealth(s.tracker.Key.Name, health)
 	}
-	if due && !s.canRetry() && len(s.memory.refused) == 0 {
+	// Till a try succeeds, the condition stays that of the last one: each try would cost two writes else.
+	if due && s.memory.failures > 0 && len(s.memory.refused) == 0 {
 		st := waitingFor(s.memory.failure.Reason, s.memory.failure.Message)
 		st.Stalled = s.memory.failure.NeedsPerson()
 		return st
