@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"time"
 
@@ -160,6 +161,40 @@ var _ = Describe("A tracker with keys and values", func() {
 		apply(run)
 		h.ExpectStalled(run, v1alpha1.ReasonInvalidTags, "mlflow.user")
 		Expect(server.now()).To(Equal(map[string]string{"baseline": "true"}))
+	})
+
+	It("gives back the value that was there right before the write, not the one that was planned on", func(ctx SpecContext) {
+		prepare(ctx, map[string]string{"team": "nlp"}, "team=vision")
+		h.ExpectApplied(run)
+		h.Reconcile()
+		h.Refresh(run)
+		for run.Status.Run == nil { // the read of the run
+			h.Send()
+			h.Reconcile()
+			h.Refresh(run)
+		}
+		Expect(server.now()).To(Equal(map[string]string{"team": "nlp"}))
+		server.set("team", "audio")
+		h.Settle()
+		Expect(server.now()).To(Equal(map[string]string{"team": "vision"}))
+		h.ExpectReady(run, v1alpha1.ReasonSynced)
+		Expect(run.Status.AppliedTags).To(ConsistOf(HaveField("Replaced", HaveValue(Equal("audio")))))
+		edit(run, declare())
+		Expect(server.now()).To(Equal(map[string]string{"team": "audio"}))
+	})
+
+	It("has values that are too long for a status", func(ctx SpecContext) {
+		prepare(ctx, map[string]string{"config": strings.Repeat("x", 5000), "config2": strings.Repeat("y", 5000)}, "baseline")
+		apply(run)
+		h.ExpectReady(run, v1alpha1.ReasonSynced)
+		Expect(run.Status.TagCount).To(BeEquivalentTo(3))
+		h.ExpectNoWrites(func() {
+			h.Touch(run)
+			h.Settle()
+		})
+		server.set("config", strings.Repeat("x", 4999))
+		looked()
+		h.ExpectReady(run, v1alpha1.ReasonSynced)
 	})
 
 	It("has a declared value put back that somebody changed, and shows the change", func(ctx SpecContext) {
