@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,7 +40,7 @@ func leaked(text string) (canary string, found bool) {
 	return "", false
 }
 
-// auditor watches every version of every object and event for the manager's credentials.
+// auditor watches every version of every object and event: for the manager's credentials, and for what is said in passing.
 type auditor struct {
 	stop    []func()
 	running sync.WaitGroup
@@ -47,11 +49,14 @@ type auditor struct {
 	finished bool
 	seen     map[string]int // versions by kind
 	leaks    []string
+	// ready are the reasons that Ready has had of each TrainingRun, and latest the last version that was seen of it.
+	ready  map[client.ObjectKey][]string
+	latest map[client.ObjectKey]string
 }
 
 func startAuditor() *auditor {
 	GinkgoHelper()
-	a := &auditor{seen: map[string]int{}}
+	a := &auditor{seen: map[string]int{}, ready: map[client.ObjectKey][]string{}, latest: map[client.ObjectKey]string{}}
 	for kind, list := range map[string]client.ObjectList{
 		"TrainingRun": &v1alpha1.TrainingRunList{}, "TrackingProject": &v1alpha1.TrackingProjectList{}, "Event": &eventsv1.EventList{},
 	} {
@@ -82,6 +87,38 @@ func (a *auditor) search(kind string, event watch.Event) {
 	default:
 		a.seen[kind]++
 	}
+	if run, ok := event.Object.(*v1alpha1.TrainingRun); ok {
+		a.follows(run)
+	}
+}
+
+func (a *auditor) follows(run *v1alpha1.TrainingRun) {
+	key := client.ObjectKeyFromObject(run)
+	a.latest[key] = run.ResourceVersion
+	ready := meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionReady)
+	if ready != nil && !slices.Contains(a.ready[key], ready.Reason) {
+		a.ready[key] = append(a.ready[key], ready.Reason)
+	}
+}
+
+// reasons are those that Ready has had up to a version of a TrainingRun, once each; it says whether the watch has got
+// there.
+func (a *auditor) reasons(run *v1alpha1.TrainingRun) (reasons []string, upToDate bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := client.ObjectKeyFromObject(run)
+	return slices.Clone(a.ready[key]), a.latest[key] == run.ResourceVersion
+}
+
+// expectNever expects that a TrainingRun has not said so in any version until now.
+func (s *scene) expectNever(ctx context.Context, name, reason string) {
+	GinkgoHelper()
+	var reasons []string
+	Eventually(func() (upToDate bool) {
+		reasons, upToDate = suite.audit.reasons(s.get(ctx, name))
+		return upToDate
+	}).Should(BeTrue(), "the watch has got to the present version")
+	Expect(reasons).NotTo(ContainElement(reason), s.explain(ctx))
 }
 
 // finish ends the watches and gives what was found.
@@ -117,7 +154,8 @@ var _ = AfterSuite(func(ctx SpecContext) {
 	for _, path := range everyLog {
 		log, err := os.ReadFile(path)
 		Expect(err).NotTo(HaveOccurred())
-		expectNoCanary(path, string(log))
+		canary, found := leaked(string(log))
+		Expect(found).To(BeFalse(), "%s shows the credential %s", path, canary)
 		if strings.Contains(string(log), `"level":"debug"`) {
 			levels = append(levels, "debug")
 		}

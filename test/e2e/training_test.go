@@ -30,8 +30,8 @@ func trainingSpecs(t tracker) {
 	})
 }
 
-// wipes waits until the SDK of a script has sent the whole list of its run, and holds up all looks of the manager but
-// the one that may be under way and the next.
+// holdLooksAfterWipe says when the SDK of a script sends the whole list of its run, and from then on holds up all looks
+// of the manager but the one that may be under way and the next, until release.
 func (t *wandb) holdLooksAfterWipe(ctx context.Context) (wiped <-chan struct{}, release func()) {
 	happened := make(chan struct{})
 	var looks hold
@@ -68,6 +68,7 @@ func sdkSpecs(t *wandb) {
 			s.expectTagsOnTracker(ctx, run, on...)
 			release()
 			s.expectReady(ctx, name)
+			s.expectNever(ctx, name, v1alpha1.ReasonContested)
 		}
 
 		t.scriptAdds(ctx, run, "third")
