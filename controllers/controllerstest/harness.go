@@ -193,7 +193,10 @@ func (h *Harness) boot() {
 	o.Registry = tracking.NewRegistry(h.Clock, batch.Options{Clock: h.Clock, Log: h.Log.Logger()})
 	ended := make(chan error, 1)
 	go func() { ended <- o.Registry.Start(ctx) }()
-	o.stop = func() { cancel(); <-ended }
+	o.stop = func() {
+		cancel()
+		h.g.Expect(<-ended).To(gomega.Succeed())
+	}
 	toRuns, toProjects := &trigger.Trigger{}, &trigger.Trigger{}
 	h.g.Expect(toRuns.Source().Start(ctx, o.runs)).To(gomega.Succeed())
 	h.g.Expect(toProjects.Source().Start(ctx, o.projects)).To(gomega.Succeed())

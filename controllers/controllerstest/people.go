@@ -50,7 +50,7 @@ func (h *Harness) ExpectDeleted(objs ...client.Object) {
 		h.g.Expect(h.Admin.Delete(h.ctx, obj)).To(gomega.Succeed())
 		switch err := h.Admin.Get(h.ctx, client.ObjectKeyFromObject(obj), obj); {
 		case apierrors.IsNotFound(err):
-			obj.SetResourceVersion("0")
+			obj.SetResourceVersion(never)
 		default:
 			h.g.Expect(err).NotTo(gomega.HaveOccurred())
 		}

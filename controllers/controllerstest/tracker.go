@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trainingrun"
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
 	"github.com/runtag/runtag/internal/tags"
 )
@@ -94,6 +95,10 @@ func (h *Harness) onRequest(t *Tracker, r wandbtest.Request) {
 // checkWriteAhead says what of a write is not covered by a stored status: a tag may be put on only where it is owned, and
 // taken off only where its removal is written down, or where it is unwelcome.
 func (h *Harness) checkWriteAhead(t *Tracker, r wandbtest.Request) {
+	var stored map[string]coverage
+	if h.options.OnWrite == nil {
+		stored = h.stored()
+	}
 	for n := range r.Count {
 		handle, _ := r.Variables[fmt.Sprintf("i%d", n)].(string)
 		raw, err := base64.StdEncoding.DecodeString(handle)
@@ -115,44 +120,57 @@ func (h *Harness) checkWriteAhead(t *Tracker, r wandbtest.Request) {
 			h.options.OnWrite(run, list)
 			continue
 		}
-		h.checkCovered(run, list)
+		h.checkCovered(run, list, stored[run.ID])
 	}
 }
 
-func (h *Harness) checkCovered(run wandbtest.Run, list []string) {
-	var owned, leaving []string
-	exclusive := false
+// coverage is what stored TrainingRuns let happen to a run.
+type coverage struct {
+	owned, leaving []string
+	exclusive      bool
+}
+
+// stored gives the coverage by run id.
+func (h *Harness) stored() map[string]coverage {
+	all := map[string]coverage{}
 	for _, ns := range h.namespaces {
-		var stored v1alpha1.TrainingRunList
-		if err := h.Admin.List(h.ctx, &stored, client.InNamespace(ns)); err != nil {
+		var list v1alpha1.TrainingRunList
+		if err := h.Admin.List(h.ctx, &list, client.InNamespace(ns)); err != nil {
 			h.violated("read what is stored: %v", err)
-			return
+			return nil
 		}
-		for i := range stored.Items {
-			o := &stored.Items[i]
-			if o.Status.Run == nil || o.Status.Run.ID != run.ID {
-				continue
-			}
+		for i := range list.Items {
+			o := &list.Items[i]
+			c := all[trainingrun.RunID(o)]
 			for _, a := range o.Status.AppliedTags {
-				owned = append(owned, a.Name)
+				c.owned = append(c.owned, a.Name)
 			}
 			for _, e := range o.Status.RemovedTags {
-				leaving = append(leaving, e.Name)
+				c.leaving = append(c.leaving, e.Name)
 			}
-			leaving = append(leaving, o.Spec.ExcludeTags...)
-			exclusive = exclusive || string(o.Spec.TagPolicy) == tags.Exclusive.String()
+			c.leaving = append(c.leaving, o.Spec.ExcludeTags...)
+			c.exclusive = c.exclusive || string(o.Spec.TagPolicy) == tags.Exclusive.String()
+			all[trainingrun.RunID(o)] = c
 		}
 	}
-	for _, tag := range list {
-		if !slices.Contains(run.Tags, tag) && !slices.Contains(owned, tag) {
-			h.violated("tag %q is written to run %s, and no stored status owns it (owned: %q)", tag, run.ID, owned)
-		}
+	return all
+}
+
+func (h *Harness) checkCovered(run wandbtest.Run, list []string, c coverage) {
+	for _, tag := range without(list, slices.Concat(run.Tags, c.owned)) {
+		h.violated("tag %q is written to run %s, and no stored status owns it (owned: %q)", tag, run.ID, c.owned)
 	}
-	for _, tag := range run.Tags {
-		if !slices.Contains(list, tag) && !exclusive && !slices.Contains(leaving, tag) {
-			h.violated("tag %q is taken off run %s, and no stored status or spec says so (leaving: %q)", tag, run.ID, leaving)
-		}
+	if c.exclusive {
+		return
 	}
+	for _, tag := range without(run.Tags, slices.Concat(list, c.leaving)) {
+		h.violated("tag %q is taken off run %s, and no stored status or spec says so (leaving: %q)", tag, run.ID, c.leaving)
+	}
+}
+
+// without gives what is in all and not in some.
+func without(all, some []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(some, s) })
 }
 
 func (h *Harness) violated(format string, args ...any) {

@@ -179,7 +179,9 @@ func TestADroppedProjectIsKeptForAWhile(t *testing.T) {
 				t.Fatalf("Find gives %t, want %t", ok, tc.kept)
 			}
 			if !tc.kept {
-				<-waiting // its queue has ended, so that nothing is kept of the credential
+				if err := <-waiting; err == nil { // its queue has ended, so that nothing is kept of the credential
+					t.Error("what waited in the queue was answered, want an error")
+				}
 			}
 		})
 	}
