@@ -58,6 +58,8 @@ const (
 	ReasonPollingSlow = "PollingSlow"
 	// ReasonRunsMissing: many runs vanished at once, or some after a change of address or credential; none is called deleted.
 	ReasonRunsMissing = "RunsMissing"
+	// ReasonImportLimited: more runs qualify for import than import.limit allows.
+	ReasonImportLimited = "ImportLimited"
 	// ReasonSecretNotReady: the Secret is missing, lacks its key or is bound to another host.
 	ReasonSecretNotReady = "SecretNotReady"
 )

@@ -102,6 +102,55 @@ type MLflowProject struct {
 	CASecretRef *SecretKeyReference `json:"caSecretRef,omitempty"`
 }
 
+// ImportPolicy says which runs are imported.
+// +kubebuilder:validation:Enum=None;Active;All
+type ImportPolicy string
+
+// The import policies.
+const (
+	// ImportNone imports nothing, apart from runs with one of import.tags.
+	ImportNone ImportPolicy = "None"
+	// ImportActive imports runs that are active or were first seen since the previous look.
+	ImportActive ImportPolicy = "Active"
+	// ImportAll imports every run, the newest first.
+	ImportAll ImportPolicy = "All"
+)
+
+// ImportSpec says which runs of the tracker get a TrainingRun of their own accord. What a person has edited of such an
+// object is kept; one that nobody has touched goes when its run no longer qualifies.
+type ImportSpec struct {
+	// policy says which runs are imported: None; Active for those that are active at a look or were first seen since the
+	// previous one, until ttlAfterFinished after their end; All for every run within limit, the newest first.
+	// +optional
+	// +kubebuilder:default=None
+	Policy ImportPolicy `json:"policy,omitempty"`
+	// tags: runs that carry one of these are imported too, whatever their state, and kept while they do.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=250
+	Tags []string `json:"tags,omitempty"`
+	// withoutTags: runs that carry one of these are never imported.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=250
+	WithoutTags []string `json:"withoutTags,omitempty"`
+	// limit is the largest number of imported TrainingRuns of this project.
+	// +optional
+	// +kubebuilder:default=1000
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Limit int32 `json:"limit,omitempty"`
+	// ttlAfterFinished is how long an imported run is kept after its end, under Active.
+	// +optional
+	// +kubebuilder:default="168h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="ttlAfterFinished can't be negative"
+	TTLAfterFinished metav1.Duration `json:"ttlAfterFinished,omitempty"`
+}
+
 // TrackingProjectSpec says where the runs live and how often they are looked at.
 // +kubebuilder:validation:XValidation:rule="has(self.wandb) != has(self.mlflow)",message="set exactly one of wandb and mlflow"
 // +kubebuilder:validation:XValidation:rule="has(self.wandb) == has(oldSelf.wandb)",message="the kind of tracker can't be changed: make another TrackingProject"
@@ -130,6 +179,10 @@ type TrackingProjectSpec struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('1s')",message="fullInterval must be a duration of at least 1s, such as 30s or 5m"
 	FullInterval metav1.Duration `json:"fullInterval,omitempty,omitzero"`
+	// import says which runs of the tracker get a TrainingRun of their own accord.
+	// +optional
+	// +kubebuilder:default={}
+	Import ImportSpec `json:"import,omitzero"`
 	// suspend stops every request to the tracker.
 	// +optional
 	// +kubebuilder:default=false

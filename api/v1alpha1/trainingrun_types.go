@@ -98,13 +98,15 @@ type TrainingRunSpec struct {
 }
 
 // TagSource says who declared a tag.
-// +kubebuilder:validation:Enum=Spec;Run
+// +kubebuilder:validation:Enum=Spec;Label;Run
 type TagSource string
 
 // The sources of a tag.
 const (
 	// TagSourceSpec: spec.tags declares it.
 	TagSourceSpec TagSource = "Spec"
+	// TagSourceLabel: a label or annotation that a person set declares it.
+	TagSourceLabel TagSource = "Label"
 	// TagSourceRun: it is on the run and nobody declared it here; the SDK, the tracker's page or its API put it there.
 	TagSourceRun TagSource = "Run"
 )
@@ -115,7 +117,8 @@ type TagStatus struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=250
 	Name string `json:"name"`
-	// source says who declared the tag: Spec, or Run for one that is on the run and declared by nobody here.
+	// source says who declared the tag: Spec, Label for a label or annotation that a person set, or Run for one that is on
+	// the run and declared by nobody here. Of several the first of these.
 	// +required
 	Source TagSource `json:"source"`
 	// since is when the tag was first seen with this source.
@@ -124,6 +127,15 @@ type TagStatus struct {
 	// present is false while the tag is declared and not on the run.
 	// +required
 	Present bool `json:"present"`
+	// mirrored says that a label of this object stands for the tag. Taking that label off then means: off the run.
+	// +optional
+	Mirrored bool `json:"mirrored,omitempty"`
+	// byLabel says that a label that a person set declares the tag, whoever else does.
+	// +optional
+	ByLabel bool `json:"byLabel,omitempty"`
+	// byAnnotation says that an annotation declares the tag, whoever else does.
+	// +optional
+	ByAnnotation bool `json:"byAnnotation,omitempty"`
 }
 
 // AppliedTag is a tag that is taken off when nobody declares it any more.
@@ -199,7 +211,7 @@ type TagHistory struct {
 	// change says what happened: Added, Removed, or Changed for a value of MLflow.
 	// +required
 	Change TagChangeKind `json:"change"`
-	// source is Spec for a change that runtag made, Run for one that it saw.
+	// source is Spec or Label for a change that runtag made, by what declared the tag or had declared it; Run for one that it saw.
 	// +required
 	Source TagSource `json:"source"`
 	// by names the field manager that declared the tag, where it is known.
