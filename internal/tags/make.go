@@ -33,7 +33,7 @@ func Make(in Input) Plan {
 // Replaced values come back; foreign tags stay whatever the policy; contested changes do not wait. Where policy or
 // ceiling forbid removals, Pending says what stays.
 func Release(in Input) Plan {
-	in.Declared, in.Excluded, in.Requested, in.HeldUntil = nil, nil, nil, nil
+	in.Declared, in.Excluded, in.Requested, in.Forgotten, in.HeldUntil = nil, nil, nil, nil, nil
 	in.Policy = min(in.Policy, Merge)
 	return Make(in)
 }
@@ -49,7 +49,7 @@ type planner struct {
 	// What the old record says of this incarnation of the run. Expired entries are in neither map.
 	applied map[string]*string
 	removed map[string]Removed
-	// old is the old record in its one form, expired entries included.
+	// old is the old record in its one form, expired entries included and forgotten ones not.
 	old Record
 }
 
@@ -75,9 +75,20 @@ func newPlanner(in Input) *planner {
 		in.Record = Record{} // what we own is owned on one incarnation of the run
 	}
 	p.applied, p.removed = in.Record.maps()
+	p.forget(in.Forgotten)
 	p.old = newRecord(in.Record.RunUID, p.applied, p.removed)
 	maps.DeleteFunc(p.removed, func(_ string, e Removed) bool { return e.expired(in.EndedAt, in.Now) })
 	return p
+}
+
+// forget drops what is no longer ours though it stays on the run, unless somebody here declares it.
+func (p *planner) forget(names []string) {
+	for _, name := range names {
+		name = p.Dialect.Format(p.Dialect.split(name))
+		if _, declared := p.named[name]; !declared {
+			delete(p.applied, name)
+		}
+	}
 }
 
 // record is the new record. Where it differs from the old one by nothing but expired entries, it is the old one.

@@ -65,6 +65,9 @@ type Input struct {
 	// Requested are foreign or undeclared tags that a person asked off, by their exact names. What is declared stays. Take a
 	// request out once it is in the record.
 	Requested []string
+	// Forgotten are tags whose owner let go of them while the policy removed nothing: they leave Record.Applied, whatever
+	// the policy is now, and stay on the run as foreign. What is declared is not forgotten.
+	Forgotten []string
 	// Elsewhere are tags that other objects declare on the same run: they stay on it, even if they are excluded here, and
 	// another value that is declared here does not replace them.
 	Elsewhere []string
