@@ -4,6 +4,8 @@ package backend
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/runtag/runtag/internal/tags"
@@ -55,7 +57,7 @@ func (s State) Active() bool {
 	return s == StatePending || s == StateRunning || s == StatePreempting
 }
 
-// Query selects runs of the project. Exactly one of its kinds is used: IDs, Names, Since or All.
+// Query selects runs of the project. Exactly one of its kinds is used: IDs, Names, Since, All or AnyTag.
 type Query struct {
 	// IDs asks for the runs with these ids; at most Limits.Read of them.
 	IDs []string
@@ -65,6 +67,35 @@ type Query struct {
 	Since time.Time
 	// All asks for every run of the project.
 	All bool
+	// AnyTag asks for the runs that carry at least one of these tags, in whatever state; see Carries.
+	AnyTag []string
+
+	// WithoutTags leaves out the runs that carry one of these tags. It is for All and AnyTag; other kinds ignore it.
+	WithoutTags []string
+	// Newest gives the newest first, by CreatedAt, and not the oldest. It is for All and AnyTag; other kinds ignore it.
+	// A run that is made while pages are read may then move others to the next page, which come twice.
+	Newest bool
+}
+
+// WantsTags says whether a run with these tags is one that All or AnyTag asks for, WithoutTags being heeded.
+func (q Query) WantsTags(d tags.Dialect, on tags.Set) bool {
+	return (q.All || Carries(d, on, q.AnyTag...)) && !Carries(d, on, q.WithoutTags...)
+}
+
+// Carries says whether one of the tags is on a run. Tags are written as people write them: where tags are keys with
+// values, "k=v" is carried with exactly this value, and "k" with any value but false.
+func Carries(d tags.Dialect, on tags.Set, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		tag, err := d.Parse(name)
+		raw, there := on[tag.Key]
+		switch {
+		case err != nil || !there: // What can't be a tag is on no run.
+			return false
+		case d.Pairs && tag.Value == "":
+			return !strings.EqualFold(raw, "false")
+		}
+		return raw == tag.Value
+	})
 }
 
 // Page is one page of a list.

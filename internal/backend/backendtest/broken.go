@@ -38,6 +38,7 @@ func (f *fixture) reads(run backend.Run) map[string]func(context.Context) error 
 		"list":         list(backend.Query{All: true}),
 		"list by id":   list(backend.Query{IDs: []string{run.ID}}),
 		"list by name": list(backend.Query{Names: []string{run.Name}}),
+		"list by tag":  list(backend.Query{AnyTag: []string{"x"}}),
 		"list since":   list(backend.Query{Since: time.Unix(1, 0)}),
 		"check": func(ctx context.Context) error {
 			_, err := f.client.Check(ctx)

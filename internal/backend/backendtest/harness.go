@@ -46,6 +46,8 @@ type NewRun struct {
 	// State is backend.StateRunning, backend.StateFinished or backend.StateFailed; empty is finished.
 	State backend.State
 	Tags  tags.Set
+	// Age is how long ago it was made. Runs without are made one after the other, though maybe in the same second.
+	Age time.Duration
 }
 
 // Options of a client.

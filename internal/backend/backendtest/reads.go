@@ -22,6 +22,7 @@ func testPaging(t *testing.T, h Harness) {
 		reason string
 	}{
 		{"all", backend.Query{All: true}, "a list has every run once, however many pages it takes"},
+		{"newest", backend.Query{All: true, Newest: true}, "whatever comes first"},
 		{"since", backend.Query{Since: time.Now().Add(-24 * time.Hour)}, "so has a list with a filter"},
 		{"name", backend.Query{Names: []string{"many"}}, "so has a list by name"},
 	}

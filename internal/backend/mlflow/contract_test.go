@@ -174,7 +174,7 @@ func (p *project) Create(t *testing.T, runs ...backendtest.NewRun) []string {
 // alike says how many runs at the start are the same, as far as the many go: by name, without tags.
 func alike(runs []backendtest.NewRun) int {
 	n := 0
-	for n < len(runs) && runs[n].Name == runs[0].Name && runs[n].State == runs[0].State && len(runs[n].Tags) == 0 {
+	for n < len(runs) && runs[n].Name == runs[0].Name && runs[n].State == runs[0].State && runs[n].Age == runs[0].Age && len(runs[n].Tags) == 0 {
 		n++
 	}
 	return n
@@ -185,7 +185,7 @@ func (p *project) wire(r backendtest.NewRun) mlflowtest.Run {
 		backend.StateRunning: "RUNNING", backend.StateFinished: "FINISHED", "": "FINISHED", backend.StateFailed: "FAILED",
 	}[r.State]
 	now := time.Now()
-	return mlflowtest.Run{Experiment: p.id, Name: r.Name, Status: status, Start: now.Add(-time.Minute), End: now, Tags: r.Tags}
+	return mlflowtest.Run{Experiment: p.id, Name: r.Name, Status: status, Start: now.Add(-time.Minute - r.Age), End: now, Tags: r.Tags}
 }
 
 func (p *project) SetTags(t *testing.T, id string, set tags.Set) {

@@ -3,8 +3,11 @@ package mlflow
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/runtag/runtag/internal/tags"
 )
 
 // MLflow's filters know only AND and have no way to escape a quote (mlflow/utils/search_utils.py), so what people wrote
@@ -29,6 +32,39 @@ func nameFilter(name string) string {
 		return "attributes.run_name = '" + name + "'"
 	}
 	return "attributes.run_name LIKE '%" + part + "%'"
+}
+
+// tagFilters picks at least the runs that carry one of the tags: a filter for each, as there is no OR. A tag that no run
+// can show gives none.
+func tagFilters(names []string) []string {
+	var filters []string
+	for _, name := range names {
+		tag, err := Dialect().Parse(name)
+		if err != nil || hidden(tag.Key) {
+			continue
+		}
+		filter := tagFilter(tag)
+		if filter == "" {
+			return []string{""} // finds what the others do
+		}
+		if !slices.Contains(filters, filter) {
+			filters = append(filters, filter)
+		}
+	}
+	return filters
+}
+
+// tagFilter picks at least the runs that carry a tag. A LIKE asks for a key with any value on servers of any version. What
+// the server takes for a key has no backtick in it; what it does not take could only be looked for on all runs.
+func tagFilter(tag tags.Tag) string {
+	if checkKey(tag.Key) != nil {
+		return ""
+	}
+	part, key := safePart(tag.Value), "tags.`"+tag.Key+"`"
+	if part != "" && part == tag.Value && part == strings.TrimSpace(part) {
+		return key + " = '" + part + "'"
+	}
+	return key + " LIKE '%" + part + "%'"
 }
 
 // safe characters mean nothing in a quoted string of a filter. In a LIKE the underscore stands for any character, which

@@ -23,8 +23,8 @@ func (c *Client) List(ctx context.Context, query backend.Query, cursor string) (
 
 func (c *Client) list(ctx context.Context, query backend.Query, cursor string) (backend.Page, error) {
 	switch {
-	case query.All:
-		return c.listStages(ctx, []stage{{}}, cursor)
+	case query.All, len(query.AnyTag) > 0:
+		return c.listTagged(ctx, query, cursor)
 	case len(query.IDs) > 0:
 		runs, at, err := c.byIDs(ctx, query.IDs)
 		return backend.Page{Runs: runs, ServerTime: at}, err
@@ -73,9 +73,13 @@ func parseCursor(cursor string, stages int) (stage int, token string, err error)
 	number, token, _ := strings.Cut(cursor, ":")
 	stage, err = strconv.Atoi(number)
 	if err != nil || stage < 0 || stage >= stages || token == "" {
-		return 0, "", &backend.Error{Kind: backend.Unsupported, Op: listOp, Message: "the cursor is not of this list: begin again"}
+		return 0, "", errCursor()
 	}
 	return stage, token, nil
+}
+
+func errCursor() error {
+	return &backend.Error{Kind: backend.Unsupported, Op: listOp, Message: "the cursor is not of this list: begin again"}
 }
 
 // byIDs reads runs by id. What is not found may be in an experiment that is newer than our list of them, so the list is
@@ -168,6 +172,7 @@ func (c *Client) searchNames(ctx context.Context, names []string, maxAge time.Du
 type search struct {
 	filter, token string
 	size          int
+	newest        bool
 }
 
 // searched is what a search found.
@@ -217,8 +222,13 @@ func answeredBadly(err error) bool {
 	return errors.As(err, &e) && e.Kind == backend.Unavailable && e.Until.IsZero() && e.Err == nil
 }
 
-// searchPage reads one page. Tokens are offsets, so the oldest come first: a run that is made meanwhile is at the end.
+// searchPage reads one page. Tokens are offsets, so the oldest come first, where the caller does not want it otherwise: a
+// run that is made meanwhile is at the end.
 func (c *Client) searchPage(ctx context.Context, experiments []string, s search) (searched, error) {
+	order := "attributes.start_time ASC"
+	if s.newest {
+		order = "attributes.start_time DESC"
+	}
 	in := struct {
 		ExperimentIDs []string `json:"experiment_ids"`
 		Filter        string   `json:"filter,omitempty"`
@@ -226,7 +236,7 @@ func (c *Client) searchPage(ctx context.Context, experiments []string, s search)
 		MaxResults    int      `json:"max_results"`
 		OrderBy       []string `json:"order_by"`
 		PageToken     string   `json:"page_token,omitempty"`
-	}{experiments, s.filter, "ACTIVE_ONLY", s.size, []string{"attributes.start_time ASC"}, s.token}
+	}{experiments, s.filter, "ACTIVE_ONLY", s.size, []string{order}, s.token}
 	var out struct {
 		Runs          []wireRun `json:"runs"`
 		NextPageToken string    `json:"next_page_token"`

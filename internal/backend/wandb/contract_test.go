@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"k8s.io/utils/clock"
 
@@ -115,7 +116,7 @@ func (p *project) Create(t *testing.T, runs ...backendtest.NewRun) []string {
 		if state == "" {
 			state = string(backend.StateFinished)
 		}
-		p.put(t, wandbtest.Run{ID: id, DisplayName: r.Name, State: state, Tags: slices.Sorted(maps.Keys(r.Tags))})
+		p.put(t, wandbtest.Run{ID: id, DisplayName: r.Name, State: state, Tags: slices.Sorted(maps.Keys(r.Tags)), CreatedAt: time.Now().Add(-r.Age)})
 		ids = append(ids, id)
 	}
 	return ids

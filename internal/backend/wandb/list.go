@@ -26,6 +26,7 @@ const listDocument = `query RuntagRuns($entity:String!,$project:String!,$filters
 type question struct {
 	op      string
 	filters string
+	order   string
 	// asked is the number of ids or names; 0 for other lists.
 	asked   int
 	matches func(backend.Run) bool
@@ -49,7 +50,7 @@ func (c *Client) List(ctx context.Context, query backend.Query, cursor string) (
 
 // question writes the filter of a query. It is JSON made by the encoder, so that no id or name can say more than itself.
 func (c *Client) question(query backend.Query) (question, error) {
-	q := question{op: "list runs of " + c.place(), matches: func(backend.Run) bool { return true }}
+	q := question{op: "list runs of " + c.place(), order: oldestFirst, matches: func(backend.Run) bool { return true }}
 	var filter map[string]any
 	switch {
 	case len(query.IDs) > 0:
@@ -64,10 +65,14 @@ func (c *Client) question(query backend.Query) (question, error) {
 		filter = map[string]any{"displayName": map[string]any{"$in": query.Names}}
 	case !query.Since.IsZero():
 		filter = changedSince(query.Since)
-	case query.All:
-		filter = map[string]any{}
+	case query.All, len(query.AnyTag) > 0:
+		filter = tagFilter(query)
+		q.matches = func(r backend.Run) bool { return query.WantsTags(c.Dialect(), r.Tags) }
+		if query.Newest {
+			q.order = newestFirst
+		}
 	default:
-		return q, &backend.Error{Kind: backend.Unsupported, Op: q.op, Message: "the query names no ids, no names, no time and not all runs"}
+		return q, &backend.Error{Kind: backend.Unsupported, Op: q.op, Message: "the query names no ids, no names, no time, no tags and not all runs"}
 	}
 	encoded, err := json.Marshal(filter)
 	if err != nil {
@@ -87,6 +92,27 @@ func changedSince(t time.Time) map[string]any {
 		map[string]any{"heartbeatAt": after},
 		map[string]any{"createdAt": after},
 	}}
+}
+
+// The orders of lists. They are the names that W&B documents, though filters call the same createdAt.
+const (
+	oldestFirst = "+created_at"
+	newestFirst = "-created_at"
+)
+
+// tagFilter filters by tags alone. On a list, $in asks for one of them and $nin for none.
+func tagFilter(query backend.Query) map[string]any {
+	var parts []any
+	if !query.All {
+		parts = append(parts, map[string]any{"tags": map[string]any{"$in": query.AnyTag}})
+	}
+	if len(query.WithoutTags) > 0 {
+		parts = append(parts, map[string]any{"tags": map[string]any{"$nin": query.WithoutTags}})
+	}
+	if len(parts) == 0 {
+		return map[string]any{}
+	}
+	return map[string]any{"$and": parts}
 }
 
 // errAskedTooMany: ask again, for as many as Limits now says.
@@ -124,7 +150,7 @@ func listQuery(askHost bool) string {
 func (c *Client) listVariables(q question, cursor string, page int) map[string]any {
 	variables := c.names()
 	variables["filters"] = q.filters
-	variables["order"] = "+created_at"
+	variables["order"] = q.order
 	variables["first"] = page
 	if cursor != "" {
 		variables["after"] = cursor

@@ -81,12 +81,17 @@ func TestRequestOfAList(t *testing.T) {
 		reason  string
 		query   backend.Query
 		filters string
+		order   string
 	}{
-		{"all is an empty filter", backend.Query{All: true}, `{}`},
+		{"all is an empty filter", backend.Query{All: true}, `{}`, "+created_at"},
+		{"the newest can come first", backend.Query{All: true, Newest: true}, `{}`, "-created_at"},
+		{"one of the tags", backend.Query{AnyTag: []string{"a", `"]}}`}, Newest: true}, `{"$and":[{"tags":{"$in":["a","\"]}}"]}}]}`, "-created_at"},
+		{"none of the tags", backend.Query{All: true, WithoutTags: []string{"it's", "b"}}, `{"$and":[{"tags":{"$nin":["it's","b"]}}]}`, "+created_at"},
+		{"both", backend.Query{AnyTag: []string{"a"}, WithoutTags: []string{"b"}}, `{"$and":[{"tags":{"$in":["a"]}},{"tags":{"$nin":["b"]}}]}`, "+created_at"},
 		{"times are UTC and end in Z, or the server matches nothing", backend.Query{Since: since},
-			`{"$or":[{"state":{"$in":["running","pending","preempting"]}},{"heartbeatAt":{"$gt":"2026-07-15T10:00:00Z"}},{"createdAt":{"$gt":"2026-07-15T10:00:00Z"}}]}`},
-		{"ids are names on W&B", backend.Query{IDs: []string{"a", `"]}}`}}, `{"name":{"$in":["a","\"]}}"]}}`},
-		{"names are display names", backend.Query{Names: []string{`o'brien "x"`}}, `{"displayName":{"$in":["o'brien \"x\""]}}`},
+			`{"$or":[{"state":{"$in":["running","pending","preempting"]}},{"heartbeatAt":{"$gt":"2026-07-15T10:00:00Z"}},{"createdAt":{"$gt":"2026-07-15T10:00:00Z"}}]}`, "+created_at"},
+		{"ids are names on W&B", backend.Query{IDs: []string{"a", `"]}}`}}, `{"name":{"$in":["a","\"]}}"]}}`, "+created_at"},
+		{"names are display names", backend.Query{Names: []string{`o'brien "x"`}}, `{"displayName":{"$in":["o'brien \"x\""]}}`, "+created_at"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.reason, func(t *testing.T) {
@@ -99,7 +104,7 @@ func TestRequestOfAList(t *testing.T) {
 				t.Error(diff)
 			}
 			got := []string{a.Path, a.text("entity"), a.text("project"), a.text("order"), string(a.Variables["first"]), a.text("after"), a.Header.Get("User-Agent"), a.Header.Get("Authorization")}
-			want := []string{"/wandb/graphql", "acme", "capsules", "+created_at", "500", "cur", "runtag/1.2.3", "Basic " + base64.StdEncoding.EncodeToString([]byte("api:"+canary))}
+			want := []string{"/wandb/graphql", "acme", "capsules", tc.order, "500", "cur", "runtag/1.2.3", "Basic " + base64.StdEncoding.EncodeToString([]byte("api:"+canary))}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -111,11 +116,17 @@ func TestListBelievesNoFilter(t *testing.T) {
 	// The server ignores all filters.
 	f := newFake(t)
 	f.instead = func(asked) (int, string) {
-		return 200, listOf([]string{(&stored{ID: "1", Name: "a", CreatedAt: "2026-01-02T00:00:00Z"}).json(), (&stored{ID: "2", Name: "A", CreatedAt: "2026-01-02T00:00:00Z"}).json()})
+		return 200, listOf([]string{
+			(&stored{ID: "1", Name: "a", CreatedAt: "2026-01-02T00:00:00Z", Tags: []string{"t"}}).json(),
+			(&stored{ID: "2", Name: "A", CreatedAt: "2026-01-02T00:00:00Z", Tags: []string{"T", "not"}}).json(),
+		})
 	}
 	for reason, query := range map[string]backend.Query{
-		"ids":   {IDs: []string{"a", "x"}},
-		"names": {Names: []string{"run a"}},
+		"ids":          {IDs: []string{"a", "x"}},
+		"names":        {Names: []string{"run a"}},
+		"any tag":      {AnyTag: []string{"x", "t"}},
+		"without tags": {All: true, WithoutTags: []string{"not"}},
+		"both":         {AnyTag: []string{"t", "T"}, WithoutTags: []string{"not"}},
 	} {
 		page, err := f.client(t).List(t.Context(), query, "")
 		if err != nil || len(page.Runs) != 1 || page.Runs[0].ID != "a" {
