@@ -64,10 +64,19 @@ func keyOf(d tags.Dialect, name string) (key string, tag tags.Tag, ok bool) {
 	return key, tag, ok
 }
 
-// IsMirror says whether a label is one of those that stand for tags, by its prefix.
-func IsMirror(key string) bool {
-	return strings.HasPrefix(key, TagPrefix) || strings.HasPrefix(key, PairPrefix)
+// NameOf gives the name of the tag that a label stands for, whoever made it. A label that declares nothing stands for none.
+func NameOf(key, text string) (string, bool) {
+	if name, bare := strings.CutPrefix(key, TagPrefix); bare {
+		return name, isDeclaration(text) || isOperatorValue(text)
+	}
+	name, pair := strings.CutPrefix(key, PairPrefix)
+	return name + "=" + text, pair && text != "" && !strings.EqualFold(text, "true")
 }
+
+// IsMirror says whether a label is one of those that stand for tags, by its prefix.
+func IsMirror(key string) bool { return strings.HasPrefix(key, TagPrefix) || isPair(key) }
+
+func isPair(key string) bool { return strings.HasPrefix(key, PairPrefix) }
 
 // IsShown says whether the label that stands for a tag is among these, whoever made it.
 func IsShown(d tags.Dialect, name string, labels map[string]string) bool {

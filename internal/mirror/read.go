@@ -116,10 +116,10 @@ func (in Input) understand(key, text string) (tag tags.Tag, problem string) {
 }
 
 // isOurs says whether we made a label that stands for a tag. The values of those of bare tags say so. One with a value
-// is ours if status records it so, or we wrote it; or, where status records nothing, as after a restore, if it says what
-// is on the run.
+// is ours if status records it so, or we wrote it; or, where there is no status yet, as after a restore, if it says what is
+// on the run.
 func (in Input) isOurs(key, text, name string) bool {
-	if strings.HasPrefix(key, TagPrefix) {
+	if !isPair(key) {
 		return isOperatorValue(text)
 	}
 	for _, e := range in.Entries {
@@ -131,7 +131,7 @@ func (in Input) isOurs(key, text, name string) bool {
 		return true
 	}
 	raw, there := in.Observed[strings.TrimPrefix(key, PairPrefix)]
-	return len(in.Entries) == 0 && there && raw == text
+	return !in.Seen && there && raw == text
 }
 
 // readEntry reads what became of the label of a recorded tag.
@@ -153,20 +153,29 @@ func (in Input) readEntry(r *Reading, e Entry) {
 	}
 }
 
-// restored gives the labels that status records, with what is there now.
+// restored gives the labels that status records, with what is there now. What is there and declares nothing does not take
+// a declaration back: it may be as old as what replaced the labels.
 func (in Input) restored() map[string]string {
-	labels := map[string]string{}
+	labels := maps.Clone(in.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
 	for _, e := range in.Entries {
 		key, tag, ok := keyOf(in.Dialect, e.Name)
+		if !ok || !e.Mirrored {
+			continue
+		}
+		text, there := labels[key]
 		switch {
-		case !ok || !e.Mirrored:
+		case e.Person && tag.Value == "" && !isDeclaration(text):
+			labels[key] = ""
+		case there:
 		case e.Person:
 			labels[key] = tag.Value
 		default:
 			labels[key] = value(tag, e.Source)
 		}
 	}
-	maps.Copy(labels, in.Labels)
 	return labels
 }
 

@@ -33,7 +33,7 @@ func Labels(in Input, r Reading, shown []Shown) map[string]string {
 		switch current, there := in.Labels[key]; {
 		case !there && e.Person:
 			delete(want, key) // comes back as ours once status has forgotten the person
-		case there && want[key] == "":
+		case there && want[key] == "" && (in.Wrote[key] || !isPair(key)): // without our mark on it, it would pass for a person's then
 			want[key] = current
 		}
 	}
