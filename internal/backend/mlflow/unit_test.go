@@ -323,8 +323,8 @@ func TestSearchesOnceMore(t *testing.T) {
 
 func TestCursorOfAnotherList(t *testing.T) {
 	c := newClient(t, Config{HTTP: doer(nil)})
-	for _, cursor := range []string{"x", "9:abc", "-1:abc", "0:", "1:abc"} {
-		_, err := c.List(t.Context(), backend.Query{All: true}, cursor)
+	for _, cursor := range []string{"x", "9:abc", "-1:abc", "0:", "3:abc", "[{}]"} {
+		_, err := c.List(t.Context(), backend.Query{Since: time.Unix(1, 0)}, cursor)
 		if !backend.IsKind(err, backend.Unsupported) {
 			t.Errorf("cursor %q gives %v", cursor, err)
 		}
