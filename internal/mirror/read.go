@@ -109,7 +109,7 @@ func (in Input) understand(key, text string) (tag tags.Tag, problem string) {
 		return tags.Tag{}, fmt.Sprintf("%s has no tags with values; set label %s%s with an empty value for the tag %q", in.Dialect.Tracker, TagPrefix, name, name)
 	}
 	tag, err := in.Dialect.Parse(name + "=" + text)
-	if err != nil || tag.Value != text { // the bare tag, which has a label of its own
+	if err != nil || tag.Value == "" || tag.Value != text { // the bare tag has a label of its own
 		return tags.Tag{}, fmt.Sprintf("set label %s%s with an empty value for the tag %q", TagPrefix, name, name)
 	}
 	return tag, ""

@@ -85,12 +85,13 @@ func (w *world) pass(from stored, look tags.Set, dies string) error {
 	if !w.writeStatus(version, o.status) {
 		return nil
 	}
-	for _, name := range r.Forgotten {
-		if !o.declares(name) {
+	for name, known := range w.off {
+		if known && o.policy < tags.Merge && !o.declares(name) {
 			w.let[name] = true
 			delete(w.put, w.tag(name).Key)
 		}
 	}
+	w.off = map[string]bool{}
 	if dies == "status" {
 		w.nameEntered(plan.Entered)
 		return nil
@@ -98,7 +99,9 @@ func (w *world) pass(from stored, look tags.Set, dies string) error {
 	return w.writeRun(o, r, plan, dies)
 }
 
-func (o object) declares(name string) bool { return o.spec[name] || o.rules[name] && !o.status.overruled[name] }
+func (o object) declares(name string) bool {
+	return o.spec[name] || o.rules[name] && !o.status.overruled[name]
+}
 
 // writeRun plans once more with the run as it is now, and writes to it.
 func (w *world) writeRun(o object, r Reading, plan tags.Plan, dies string) error {
