@@ -34,9 +34,9 @@ type Rules struct {
 }
 
 // Off says that nothing is imported.
-func (r Rules) Off() bool { return r.Policy == None && len(r.Tags) == 0 }
+func (r Rules) Off() bool { return r.Policy != Active && r.Policy != All && len(r.Tags) == 0 }
 
-// Wants says whether a run qualifies for a TrainingRun now. names are the tags on the run by name; new says that it was
+// Wants says whether a run qualifies for a TrainingRun now. names are the tags on the run by name; isNew says that it was
 // first seen since the previous look.
 func (r Rules) Wants(run backend.Run, names []string, isNew bool, now time.Time) bool {
 	if carries(names, r.WithoutTags) {

@@ -100,7 +100,7 @@ func (d draw) declarations() []Declarations {
 // input draws any input, whether or not our own passes can lead to it.
 func (d draw) input() Input {
 	in := Input{
-		Dialect: d.dialect, RunUID: "u1", Observed: d.set("observed"), Declared: d.declarations(), Excluded: d.some("excluded"), Requested: d.some("requested"),
+		Dialect: d.dialect, RunUID: "u1", Observed: d.set("observed"), Declared: d.declarations(), Excluded: d.some("excluded"), Requested: d.some("requested"), Forgotten: d.some("forgotten"),
 		Elsewhere: d.some("elsewhere"), Record: d.record(), Policy: d.policy("policy"), Ceiling: d.policy("ceiling"), Now: noon,
 	}
 	if rapid.Bool().Draw(d.T, "ended") {
@@ -164,7 +164,8 @@ func TestPlanOrder(t *testing.T) {
 			d.Tags = shuffled(t, d.Tags)
 			other.Declared = append(other.Declared, d)
 		}
-		other.Excluded, other.Requested, other.Elsewhere = shuffled(t, in.Excluded), shuffled(t, in.Requested), shuffled(t, in.Elsewhere)
+		other.Excluded, other.Elsewhere = shuffled(t, in.Excluded), shuffled(t, in.Elsewhere)
+		other.Requested, other.Forgotten = shuffled(t, in.Requested), shuffled(t, in.Forgotten)
 		other.Record.Applied, other.Record.Removed = shuffled(t, in.Record.Applied), shuffled(t, in.Record.Removed)
 		same(t, want, Make(other), "order or duplicates matter")
 	})
