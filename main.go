@@ -16,7 +16,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -146,15 +145,11 @@ func newManager(config *rest.Config, o options) (manager.Manager, error) {
 		}
 	}
 	config.QPS, config.Burst = 200, 400
-	namespaces := map[string]cache.Config{}
-	for _, namespace := range o.namespaces {
-		namespaces[namespace] = cache.Config{}
-	}
-	readOwnWrites := len(namespaces) <= 1 // with more, conflicts do
+	readOwnWrites := len(o.namespaces) <= 1 // with more, conflicts do
 	gracePeriod := 20 * time.Second
 	return ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme,
-		Cache:                         cache.Options{DefaultNamespaces: namespaces, DefaultTransform: cache.TransformStripManagedFields()},
+		Cache:                         controllers.Cache(o.namespaces...),
 		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}},
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
 		HealthProbeBindAddress:        o.probeAddr,

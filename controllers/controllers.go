@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/runtag/runtag/controllers/trackingproject"
@@ -55,16 +56,17 @@ func Add(ctx context.Context, mgr manager.Manager, o Options) error {
 		}
 	}
 	recorder := mgr.GetEventRecorder("runtag")
+	writer := client.WithFieldOwner(mgr.GetClient(), trainingrun.FieldManager)
 	runs, projects := &trigger.Trigger{}, &trigger.Trigger{}
 	if err := trainingrun.New(trainingrun.Options{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: o.Clock, Recorder: recorder,
+		Client: writer, Live: mgr.GetAPIReader(), Clock: o.Clock, Recorder: recorder,
 		Audit: audit.New(mgr.GetLogger()), Metrics: o.Metrics, Registry: registry,
 		Runs: runs, Projects: projects, Ceiling: o.Ceiling,
 	}).SetupWithManager(mgr, runWorkers); err != nil {
 		return fmt.Errorf("set up the TrainingRun controller: %w", err)
 	}
 	if err := trackingproject.New(trackingproject.Options{
-		Client: mgr.GetClient(), Clock: o.Clock, Recorder: recorder, Metrics: o.Metrics, Registry: registry,
+		Client: writer, Clock: o.Clock, Recorder: recorder, Metrics: o.Metrics, Registry: registry,
 		Connector: connector, Runs: runs, Projects: projects,
 	}).SetupWithManager(mgr, projectWorkers); err != nil {
 		return fmt.Errorf("set up the TrackingProject controller: %w", err)

@@ -71,12 +71,16 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, err
 	}
 	c.run(ctx, s)
+	importing := c.importRuns(ctx, s)
 	c.summarize(s)
 	if err := c.writeStatus(ctx, s); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			return reconcile.Result{RequeueAfter: conflictDelay}, nil
 		}
 		return reconcile.Result{}, err
+	}
+	if importing != nil {
+		return reconcile.Result{}, importing
 	}
 	priority := trigger.Periodic
 	return reconcile.Result{RequeueAfter: s.next(c.Clock.Now()), Priority: &priority}, nil
@@ -120,7 +124,7 @@ func (c *Controller) dropped(ctx context.Context, key types.NamespacedName) erro
 	for i := range runs {
 		c.Runs.Enqueue(client.ObjectKeyFromObject(&runs[i]), trigger.Periodic)
 	}
-	return nil
+	return c.removeImported(ctx, key, runs)
 }
 
 // conflictDelay lets the cache catch up after a write that met a newer object.

@@ -9,6 +9,7 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/backend/snapshot"
+	"github.com/runtag/runtag/internal/importing"
 	"github.com/runtag/runtag/internal/tracking"
 )
 
@@ -101,26 +102,40 @@ func (c *Controller) look(ctx context.Context, s *scope) error {
 // activeLook lists what is active or was since the last look, and asks by id for what left that list or was not found.
 func (c *Controller) activeLook(ctx context.Context, s *scope) error {
 	ctx = backend.WithPriority(ctx, backend.PriorityActiveLook)
-	if len(s.byID)+len(s.byName) == 0 {
+	if len(s.byID)+len(s.byName) == 0 && s.candidates.rules.Policy != importing.Active {
 		return nil
 	}
-	began := c.Clock.Now()
-	since := s.memory.listedAt
-	if since.IsZero() {
-		since = began.Add(-s.project.Spec.Interval.Duration)
-	}
-	changes, err := c.list(ctx, s, backend.Query{Since: s.tracker.ToServer(since.Add(-sinceSlack))}, began, snapshot.Recent)
+	changes, err := c.listRecent(ctx, s)
 	if err != nil {
 		return err
 	}
-	s.memory.listedAt = began
-	s.queue(c.Runs, changes)
 	ask := slices.Concat(changes.Left, s.tracker.Snapshot.Unseen())
 	slices.Sort(ask)
 	if err := c.readByID(ctx, s, slices.Compact(ask)); err != nil {
 		return err
 	}
 	return c.readByName(ctx, s)
+}
+
+// listRecent lists what is active, or was since the last such list.
+func (c *Controller) listRecent(ctx context.Context, s *scope) (snapshot.Changes, error) {
+	began := c.Clock.Now()
+	since := s.memory.listedAt
+	if since.IsZero() {
+		since = began.Add(-s.project.Spec.FullInterval.Duration)
+	}
+	since = s.tracker.ToServer(since.Add(-sinceSlack))
+	look := s.tracker.Snapshot.Begin(began, snapshot.Recent)
+	if err := c.pages(ctx, s, backend.Query{Since: since}, func(runs []backend.Run) {
+		look.Add(runs)
+		s.consider(runs, func(r backend.Run) bool { return r.CreatedAt.After(since) })
+	}); err != nil {
+		return snapshot.Changes{}, err
+	}
+	changes := look.End()
+	s.memory.listedAt, s.looked = began, true
+	s.queue(c.Runs, changes)
+	return changes, nil
 }
 
 // sinceSlack covers the tracker's clock, which may be off by as much as is not corrected, and its slow indexes.
@@ -137,7 +152,7 @@ func (c *Controller) fullLook(ctx context.Context, s *scope) error {
 	slices.Sort(ids)
 	began := c.Clock.Now()
 	if s.memory.runs > 0 && requests(s.memory.runs, limits.Page) < requests(len(ids), limits.Read) {
-		changes, err := c.list(ctx, s, backend.Query{All: true}, began, snapshot.Everything)
+		changes, err := c.listAll(ctx, s, began)
 		if err != nil {
 			return err
 		}
@@ -149,17 +164,24 @@ func (c *Controller) fullLook(ctx context.Context, s *scope) error {
 	if err := c.readByID(ctx, s, ids); err != nil {
 		return err
 	}
+	if err := c.readByName(ctx, s); err != nil {
+		return err
+	}
+	if s.candidates.rules.Policy == importing.Active {
+		if _, err := c.listRecent(ctx, s); err != nil {
+			return err
+		}
+	}
 	s.memory.listedAt = began
-	return c.readByName(ctx, s)
+	return c.seekImports(ctx, s)
 }
 
 func requests(items, each int) int { return (items + each - 1) / max(each, 1) }
 
-// list takes in one complete list; a page that fails leaves everything as it was.
-func (c *Controller) list(ctx context.Context, s *scope, query backend.Query, began time.Time, scope snapshot.Scope) (snapshot.Changes, error) {
-	look := s.tracker.Snapshot.Begin(began, scope)
-	err := c.pages(ctx, s, query, look.Add)
-	if err != nil {
+// listAll takes in all runs of the project; a page that fails leaves everything as it was.
+func (c *Controller) listAll(ctx context.Context, s *scope, began time.Time) (snapshot.Changes, error) {
+	look := s.tracker.Snapshot.Begin(began, snapshot.Everything)
+	if err := c.pages(ctx, s, backend.Query{All: true}, look.Add); err != nil {
 		return snapshot.Changes{}, err
 	}
 	return look.End(), nil

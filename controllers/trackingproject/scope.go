@@ -11,6 +11,7 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/trainingrun"
 	"github.com/runtag/runtag/controllers/trigger"
+	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/backend/snapshot"
 	"github.com/runtag/runtag/internal/tracking"
 )
@@ -34,6 +35,10 @@ type memory struct {
 	vanished map[string]time.Time
 	// slow is how long the last look took, if that was longer than the interval.
 	slow time.Duration
+	// waiting are runs that qualify for import and are imported next, the most urgent first.
+	waiting []backend.Run
+	// limited says what spec.import.limit keeps from being imported; empty where it is not reached.
+	limited string
 	// runs on the tracker; -1 where it does not count.
 	runs int
 }
@@ -61,12 +66,18 @@ type scope struct {
 	missing int // runs that are not found and not called deleted
 	// ceilingMoved: what the TrainingRuns may do is something else than at the last pass.
 	ceilingMoved bool
+
+	candidates candidates
+	// looked says that this pass listed what is active; importDue is when an imported TrainingRun's time is over.
+	looked    bool
+	importDue time.Time
 }
 
 func (c *Controller) newScope(ctx context.Context, project *v1alpha1.TrackingProject) (*scope, error) {
 	s := &scope{
 		now: c.Clock.Now(), project: project, stored: project.DeepCopy(),
 		byID: map[string][]types.NamespacedName{}, byName: map[string][]types.NamespacedName{},
+		candidates: candidates{rules: rulesOf(project), found: map[string]backend.Run{}, limit: int(project.Spec.Import.Limit)},
 	}
 	var err error
 	if s.runs, err = c.runsOf(ctx, s.key()); err != nil {

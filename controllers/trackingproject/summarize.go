@@ -35,7 +35,7 @@ func (c *Controller) summarize(s *scope) {
 	before := meta.FindStatusCondition(s.stored.Status.Conditions, v1alpha1.ConditionReady)
 	now := s.state()
 	kstatus.Set(&st.Conditions, s.project.Generation, now)
-	if now.Ready != metav1.ConditionTrue && (before == nil || before.Reason != now.Reason) {
+	if (now.Ready != metav1.ConditionTrue || now.Reason == v1alpha1.ReasonImportLimited) && (before == nil || before.Reason != now.Reason) {
 		c.Recorder.Eventf(s.project, nil, corev1.EventTypeWarning, now.Reason, "Look", "%s", now.Message)
 	}
 }
@@ -59,6 +59,9 @@ func (s *scope) state() kstatus.State {
 		interval := s.project.Spec.Interval.Duration
 		message = fmt.Sprintf("a look takes %s, longer than the interval of %s, so there is one every %s; raise spec.interval",
 			s.memory.slow.Round(time.Second), interval, (s.memory.slow + interval).Round(time.Second))
+	}
+	if s.memory.limited != "" {
+		reason, message = v1alpha1.ReasonImportLimited, s.memory.limited
 	}
 	if notices := s.tracker.Backend().Notices(); len(notices) > 0 {
 		message += "; " + strings.Join(notices, "; ")
@@ -134,6 +137,12 @@ func (s *scope) next(now time.Time) time.Duration {
 	due := s.memory.activeAt
 	if s.memory.fullAt.Before(due) {
 		due = s.memory.fullAt
+	}
+	if !s.importDue.IsZero() && s.importDue.Before(due) {
+		due = s.importDue
+	}
+	if len(s.memory.waiting) > 0 {
+		due = now
 	}
 	return max(due.Sub(now), time.Millisecond)
 }

@@ -49,7 +49,7 @@ func (s *scope) callOff() {
 func (c *Controller) send(s *scope) {
 	job := &job{
 		key: s.key(), uid: s.run.UID, sent: s.run.ResourceVersion, run: s.run.DeepCopy(),
-		managers: fieldManagers(s.run), dialect: s.input.Dialect, noticed: s.now,
+		managers: fieldManagers(s.run), sources: s.sources(), dialect: s.input.Dialect, noticed: s.now,
 	}
 	input := s.input
 	input.Record = record(&s.run.Status)
@@ -92,10 +92,38 @@ type job struct {
 	key      types.NamespacedName
 	uid      types.UID
 	sent     string
-	run      *v1alpha1.TrainingRun // for events
-	managers map[string]string     // tag to the field manager that declared it
+	run      *v1alpha1.TrainingRun         // for events
+	managers map[string]string             // tag to the field manager that declared it
+	sources  map[string]v1alpha1.TagSource // tag to who declared it, or had declared it
 	dialect  tags.Dialect
 	noticed  time.Time // when the pass began that found that a tag has to change
+}
+
+// source is who declared a tag that we changed.
+func (j *job) source(name string) v1alpha1.TagSource {
+	if source, ok := j.sources[name]; ok {
+		return source
+	}
+	return v1alpha1.TagSourceSpec
+}
+
+// sources says of each tag who declares it now, or declared it before, where that was a person here.
+func (s *scope) sources() map[string]v1alpha1.TagSource {
+	sources := map[string]v1alpha1.TagSource{}
+	for _, t := range s.stored.Status.Tags {
+		sources[t.Name] = t.Source
+	}
+	for _, e := range s.planned.Entries {
+		if e.Source != tags.Run {
+			sources[e.Name] = v1alpha1.TagSource(e.Source)
+		}
+	}
+	for _, name := range s.reading.Requested { // a person took off the label of a tag that nobody declared here
+		if sources[name] == v1alpha1.TagSourceRun {
+			sources[name] = v1alpha1.TagSourceLabel
+		}
+	}
+	return sources
 }
 
 // sent tells the world what became of a change, and leaves it for the next pass.
@@ -103,7 +131,7 @@ func (c *Controller) sent(j *job, result backend.Result) {
 	o := outcome{sent: j.sent, result: result, at: c.Clock.Now()}
 	if !result.Edit.Empty() { // on a key/value tracker also the part that was done before an error
 		for _, change := range tags.Diff(result.Before.Tags, result.After.Tags, j.dialect) {
-			entry := historyEntry(change, o.at, v1alpha1.TagSourceSpec, j.managers[change.Name])
+			entry := historyEntry(change, o.at, j.source(change.Name), j.managers[change.Name])
 			o.changes = append(o.changes, entry)
 			c.report(j.run, j.run.Status.Run, entry)
 		}

@@ -60,12 +60,12 @@ type phase func(ctx context.Context, s *scope) (done bool, err error)
 // New makes the controller.
 func New(options Options) *Controller {
 	c := &Controller{Options: options, memories: map[types.NamespacedName]*memory{}, mailbox: map[types.UID][]outcome{}}
-	c.phases = []phase{c.finalize, c.resolveProject, c.findRun, c.refuseDuplicate, c.observe, c.plan, c.finishRelease}
+	c.phases = []phase{c.ignore, c.finalize, c.resolveProject, c.readLabels, c.findRun, c.refuseDuplicate, c.observe, c.plan, c.finishRelease}
 	return c
 }
 
-// Reconcile makes one pass over one TrainingRun: phases that find out and plan, one status write if something changed,
-// and only after it the change on the tracker.
+// Reconcile makes one pass over one TrainingRun: phases that find out and plan, the labels as they should be now, one
+// status write if something changed, and only after it the change on the tracker.
 func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	run := &v1alpha1.TrainingRun{}
 	if err := c.Client.Get(ctx, req.NamespacedName, run); err != nil {
@@ -85,11 +85,14 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 			break
 		}
 	}
-	if s.released {
+	if s.released || s.ignored {
 		return reconcile.Result{}, nil
 	}
 	if s.waiting { // for a read of the run, which queues the object again
 		return s.result(), nil
+	}
+	if err := c.mirrorLabels(ctx, s); err != nil {
+		return c.failed(ctx, err)
 	}
 	c.summarize(s)
 	if err := c.writeStatus(ctx, s); err != nil {

@@ -39,6 +39,9 @@ type memory struct {
 	lookAt time.Time
 	// releasingSince is when the object was first seen deleted, with tags to take off.
 	releasingSince time.Time
+	// wipedAt and wipeWait are when labels were restored last, and how long to wait before that is done again.
+	wipedAt  time.Time
+	wipeWait time.Duration
 	// missedAt is when a change found no such run: it has to be read by id after that before anything else.
 	missedAt time.Time
 }

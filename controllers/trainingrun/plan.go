@@ -33,6 +33,7 @@ func (c *Controller) plan(ctx context.Context, s *scope) (bool, error) {
 		EndedAt:   endedAt(s.run.Status.Run),
 		Now:       s.now,
 	}
+	s.declareLabels(&s.input)
 	s.planned, s.hasPlan = s.planner()(s.input), true
 	return false, nil
 }
@@ -114,13 +115,24 @@ func (c *Controller) declaredElsewhere(ctx context.Context, run *v1alpha1.Traini
 		if other.UID == run.UID || !other.DeletionTimestamp.IsZero() {
 			continue
 		}
-		for _, tag := range other.Spec.Tags {
+		for _, tag := range slices.Concat(other.Spec.Tags, labelled(other)) {
 			if !slices.Contains(other.Spec.ExcludeTags, tag) {
 				elsewhere = append(elsewhere, tag)
 			}
 		}
 	}
 	return elsewhere, nil
+}
+
+// labelled are the tags that labels and annotations of a TrainingRun declare, as its status says.
+func labelled(run *v1alpha1.TrainingRun) []string {
+	var names []string
+	for _, t := range run.Status.Tags {
+		if t.ByLabel || t.ByAnnotation {
+			names = append(names, t.Name)
+		}
+	}
+	return names
 }
 
 // Policy reads a policy that the API server has validated; one that this operator does not know may do the least.

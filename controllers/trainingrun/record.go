@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/mirror"
 	"github.com/runtag/runtag/internal/tags"
 )
 
@@ -40,21 +41,32 @@ func setRecord(st *v1alpha1.TrainingRunStatus, r tags.Record) {
 	}
 }
 
-// fieldManagers says which field manager declared each tag of spec.tags, from the managed fields that the API server
+// fieldManagers says which field manager declared each tag by spec or label, from the managed fields that the API server
 // returned with the last write.
 func fieldManagers(run *v1alpha1.TrainingRun) map[string]string {
 	managers := map[string]string{}
 	for _, entry := range run.ManagedFields {
-		if entry.Subresource != "" || entry.FieldsV1 == nil || entry.Manager == "" {
+		if entry.Manager == FieldManager || entry.Subresource != "" || entry.FieldsV1 == nil || entry.Manager == "" {
 			continue
 		}
 		var fields struct {
 			Spec struct {
 				Tags map[string]json.RawMessage `json:"f:tags"`
 			} `json:"f:spec"`
+			Metadata struct {
+				Labels map[string]json.RawMessage `json:"f:labels"`
+			} `json:"f:metadata"`
 		}
 		if err := json.NewDecoder(bytes.NewReader(entry.FieldsV1.GetRawBytes())).Decode(&fields); err != nil {
 			continue // who declared a tag is a courtesy: an unreadable entry names nobody
+		}
+		for field := range fields.Metadata.Labels {
+			key := strings.TrimPrefix(field, "f:")
+			if name, ok := strings.CutPrefix(key, mirror.TagPrefix); ok {
+				managers[name] = entry.Manager
+			} else if name, ok := strings.CutPrefix(key, mirror.PairPrefix); ok {
+				managers[name+"="+run.Labels[key]] = entry.Manager
+			}
 		}
 		for field := range fields.Spec.Tags {
 			var tag string

@@ -12,6 +12,7 @@ import (
 	"github.com/runtag/runtag/controllers/trigger"
 	"github.com/runtag/runtag/internal/backend/snapshot"
 	"github.com/runtag/runtag/internal/kstatus"
+	"github.com/runtag/runtag/internal/mirror"
 	"github.com/runtag/runtag/internal/tags"
 	"github.com/runtag/runtag/internal/tracking"
 )
@@ -30,6 +31,13 @@ type scope struct {
 	// displaced are other TrainingRuns of the run that have to give way to this one.
 	displaced []types.NamespacedName
 
+	// lists and reading are what annotations and labels of people mean; byAnnotation what annotations declare, or
+	// declared last while they can't be read.
+	lists        mirror.Lists
+	labels       mirror.Input
+	reading      mirror.Reading
+	byAnnotation []string
+
 	input   tags.Input
 	planned tags.Plan
 	hasPlan bool
@@ -41,7 +49,9 @@ type scope struct {
 	waiting bool
 	// releasing: the object is deleted and its tags have to go; released: it has been let go.
 	releasing, released bool
-	after               time.Duration // the earliest time that something is due; 0 for never
+	// ignored: a person wants nothing done about this imported object.
+	ignored bool
+	after   time.Duration // the earliest time that something is due; 0 for never
 }
 
 func (c *Controller) newScope(run *v1alpha1.TrainingRun) *scope {

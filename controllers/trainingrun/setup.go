@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/mirror"
 )
 
 // Field indexes of TrainingRuns.
@@ -64,7 +66,7 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-// +kubebuilder:rbac:groups=tracking.runtag.dev,resources=trainingruns,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=tracking.runtag.dev,resources=trainingruns,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=tracking.runtag.dev,resources=trainingruns/status,verbs=patch
 // +kubebuilder:rbac:groups=tracking.runtag.dev,resources=trainingruns/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
@@ -86,6 +88,11 @@ func (c *Controller) SetupWithManager(mgr manager.Manager, workers int) error {
 		WatchesRawSource(c.Runs.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(c)
+}
+
+// declarationsOf is what a person may have changed in the metadata, identity included.
+func declarationsOf(o client.Object) string {
+	return declarations(&metav1.ObjectMeta{Labels: o.GetLabels(), Annotations: o.GetAnnotations()}) + o.GetLabels()[mirror.Project]
 }
 
 // wake queues the TrainingRuns that an edit or the deletion of another one concerns.
@@ -136,7 +143,7 @@ func relevant() predicate.Predicate {
 			CreateFunc: func(event.CreateEvent) bool { return true },
 			DeleteFunc: func(event.DeleteEvent) bool { return true },
 			UpdateFunc: func(e event.UpdateEvent) bool {
-				return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationLookAt] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationLookAt] ||
+				return declarationsOf(e.ObjectOld) != declarationsOf(e.ObjectNew) ||
 					e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
 			},
 		},

@@ -55,10 +55,6 @@ func (c *Controller) fillTags(s *scope) {
 	if len(p.Pending.Add)+len(p.Pending.Remove) > 0 {
 		st.Pending = &v1alpha1.PendingTags{Add: cutList(p.Pending.Add), Remove: cutList(p.Pending.Remove)}
 	}
-	since := map[string]metav1.Time{}
-	for _, t := range s.stored.Status.Tags {
-		since[t.Name+"\x00"+string(t.Source)] = t.Since
-	}
 	st.Tags, st.TagCount = nil, 0
 	var names []string
 	taken := map[string]bool{}
@@ -72,14 +68,21 @@ func (c *Controller) fillTags(s *scope) {
 			continue
 		}
 		taken[name] = true
-		at, ok := since[name+"\x00"+string(source)]
-		if !ok {
-			at = metav1.NewTime(s.now)
-		}
-		st.Tags = append(st.Tags, v1alpha1.TagStatus{Name: name, Source: source, Since: at, Present: e.Present})
+		st.Tags = append(st.Tags, v1alpha1.TagStatus{Name: name, Source: source, Since: s.since(name, source), Present: e.Present})
 	}
 	st.TagNames = shorten(strings.Join(names, ","), maxTagNames)
+	s.recordLabels()
 	s.noteHistory()
+}
+
+// since is when a tag was first seen with this source.
+func (s *scope) since(name string, source v1alpha1.TagSource) metav1.Time {
+	for _, t := range s.stored.Status.Tags {
+		if t.Name == name && t.Source == source {
+			return t.Since
+		}
+	}
+	return metav1.NewTime(s.now)
 }
 
 // noteHistory adds what changed since the last status: what we did, and what we see that somebody else did.
@@ -202,7 +205,7 @@ func declarationsHash(run *v1alpha1.TrainingRun) string {
 		panic(err)
 	}
 	_, _ = hash.Write(spec)
-	_, _ = hash.Write([]byte("\x00" + run.Annotations[v1alpha1.AnnotationLookAt]))
+	_, _ = hash.Write([]byte("\x00" + declarations(&run.ObjectMeta)))
 	return fmt.Sprintf("%016x", hash.Sum64())
 }
 

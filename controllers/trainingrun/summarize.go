@@ -58,7 +58,15 @@ func unknownSources(s *scope) (kstatus.State, bool) {
 }
 
 func invalidTags(s *scope) (kstatus.State, bool) {
-	return rejected(s, tags.Invalid, v1alpha1.ReasonInvalidTags)
+	st, ok := rejected(s, tags.Invalid, v1alpha1.ReasonInvalidTags)
+	if len(s.reading.Invalid) > 0 {
+		messages := s.reading.Invalid
+		if ok {
+			messages = append([]string{st.Message}, messages...)
+		}
+		return stalled(v1alpha1.ReasonInvalidTags, shorten(strings.Join(messages, "; "), 1000)), true
+	}
+	return st, ok
 }
 
 func conflicts(s *scope) (kstatus.State, bool) {
