@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -103,9 +102,7 @@ func startManager() {
 	readOwnWrites := true
 	mgr, err := ctrl.NewManager(suite.Operator, ctrl.Options{
 		Scheme: suite.Scheme,
-		Cache: cache.Options{
-			DefaultNamespaces: map[string]cache.Config{h.Namespace: {}}, DefaultTransform: cache.TransformStripManagedFields(),
-		},
+		Cache:   controllers.Cache(h.Namespace),
 		Client:  client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}},
 		Metrics: metricsserver.Options{BindAddress: "0"},
 		Logger:  h.Log.Logger(),

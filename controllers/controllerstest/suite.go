@@ -20,12 +20,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/cluster"
 	"sigs.k8s.io/yaml"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers"
 	"github.com/runtag/runtag/controllers/trainingrun"
 	"github.com/runtag/runtag/internal/controlplane"
 )
@@ -116,7 +116,7 @@ func (s *Suite) startCaches(tb controlplane.TB) error {
 	var err error
 	s.cluster, err = cluster.New(s.Operator, func(o *cluster.Options) {
 		o.Scheme = s.Scheme
-		o.Cache.DefaultTransform = cache.TransformStripManagedFields()
+		o.Cache = controllers.Cache()
 		o.Client.Cache = &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}
 	})
 	if err != nil {
