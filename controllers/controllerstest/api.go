@@ -18,11 +18,13 @@ type Write struct {
 	Key  types.NamespacedName
 	// Status: the status was written, and not the object itself.
 	Status bool
-	// Patch is what was sent.
+	// Patch is what was sent; empty where the object was created or deleted.
 	Patch string
+	// Created: the object was made by this write. Deleted: it was deleted, as it was found.
+	Created, Deleted bool
 	// ResourceVersion of the object after the write; empty where the write failed.
 	ResourceVersion string
-	// Released: the object was deleted and this took its last finalizer off.
+	// Released: the object is gone with this write.
 	Released bool
 	Err      error
 }
@@ -77,6 +79,25 @@ func (a *API) Get(ctx context.Context, key client.ObjectKey, obj client.Object, 
 	return a.Client.Get(ctx, key, obj, opts...)
 }
 
+// Create makes an object.
+func (a *API) Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error {
+	w := Write{Kind: kindOf(obj), Key: client.ObjectKeyFromObject(obj), Created: true}
+	return a.record(obj, w, func() error { return a.Client.Create(ctx, obj, opts...) })
+}
+
+// Delete deletes an object; what does not name the object that was looked at is refused.
+func (a *API) Delete(ctx context.Context, obj client.Object, opts ...client.DeleteOption) error {
+	w := Write{Kind: kindOf(obj), Key: client.ObjectKeyFromObject(obj), Deleted: true}
+	return a.record(obj, w, func() error {
+		var o client.DeleteOptions
+		o.ApplyOptions(opts)
+		if o.Preconditions == nil || o.Preconditions.UID == nil || o.Preconditions.ResourceVersion == nil {
+			return fmt.Errorf("delete %s %s without UID and resourceVersion", w.Kind, w.Key)
+		}
+		return a.Client.Delete(ctx, obj, opts...)
+	})
+}
+
 func (a *API) takeOld(obj client.Object, key client.ObjectKey) client.Object {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -112,6 +133,11 @@ func (a *API) write(obj client.Object, patch client.Patch, status bool, do func(
 		return err
 	}
 	w := Write{Kind: kindOf(obj), Key: client.ObjectKeyFromObject(obj), Status: status, Patch: string(data)}
+	return a.record(obj, w, do)
+}
+
+// record makes one write, and keeps what came of it.
+func (a *API) record(obj client.Object, w Write, do func() error) error {
 	a.mu.Lock()
 	before := a.before
 	a.mu.Unlock()
@@ -123,7 +149,7 @@ func (a *API) write(obj client.Object, patch client.Patch, status bool, do func(
 	}
 	if w.Err == nil {
 		w.ResourceVersion = obj.GetResourceVersion()
-		w.Released = !obj.GetDeletionTimestamp().IsZero() && len(obj.GetFinalizers()) == 0
+		w.Released = (w.Deleted || !obj.GetDeletionTimestamp().IsZero()) && len(obj.GetFinalizers()) == 0
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	testclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/trackingproject"
@@ -107,7 +108,7 @@ type operator struct {
 func (s *Suite) New(ctx context.Context, t TB, options Options) *Harness {
 	t.Helper()
 	h := &Harness{
-		Suite: s, Clock: testclock.NewFakeClock(time.Now().UTC().Truncate(time.Second)), API: &API{Client: s.cluster.GetClient()},
+		Suite: s, Clock: testclock.NewFakeClock(time.Now().UTC().Truncate(time.Second)), API: &API{Client: client.WithFieldOwner(s.cluster.GetClient(), trainingrun.FieldManager)},
 		Events: &Events{}, Log: &Log{}, Metrics: prometheus.NewPedanticRegistry(),
 		t: t, options: options, known: map[types.NamespacedName]bool{}, last: map[types.NamespacedName]*v1alpha1.TrainingRun{},
 	}

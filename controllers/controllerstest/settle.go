@@ -183,6 +183,8 @@ func (h *Harness) sync(writes []Write) {
 		}
 		if h.cached(obj, w.Key, version) {
 			h.gone(obj, w.Key)
+		} else if w.Created {
+			h.runs.Add(reconcile.Request{NamespacedName: w.Key})
 		}
 	}
 }
