@@ -17,7 +17,7 @@ import (
 
 // ignore ends a pass over an imported object that a person wants nothing done about.
 func (c *Controller) ignore(_ context.Context, s *scope) (bool, error) {
-	s.ignored = s.run.Labels[mirror.Imported] == "true" && s.run.Annotations[mirror.AnnotationIgnore] == "true" &&
+	s.ignored = Imported(s.run) && s.run.Annotations[mirror.AnnotationIgnore] == "true" &&
 		s.run.DeletionTimestamp.IsZero()
 	return s.ignored, nil
 }
@@ -156,7 +156,8 @@ func (s *scope) recordLabels() {
 		return
 	}
 	recorded := map[string]mirror.Entry{}
-	for _, e := range mirror.Record(s.labels, s.reading, s.shown(), s.run.Labels) {
+	shown := s.shown()
+	for _, e := range mirror.Record(s.labels, s.reading, shown, s.run.Labels) {
 		recorded[e.Name] = e
 	}
 	at := map[string]int{}
@@ -165,9 +166,9 @@ func (s *scope) recordLabels() {
 		at[t.Name] = i
 		t.Mirrored, t.ByLabel = recorded[t.Name].Mirrored, recorded[t.Name].Person
 		t.ByAnnotation = slices.Contains(s.byAnnotation, t.Name)
-		if !t.Mirrored && mirror.IsShown(s.input.Dialect, t.Name, s.run.Labels) { // forgotten now; the next pass takes it off
-			s.due(soon)
-		}
+	}
+	if !mirror.AtRest(s.labels, s.reading, shown, s.run.Labels) { // forgotten now; the next pass takes it off, or puts it on as ours
+		s.due(soon)
 	}
 	for name, e := range recorded { // such as a label for a tag that is excluded
 		if _, there := at[name]; !there && e.Mirrored && len(s.run.Status.Tags) < maxTags {

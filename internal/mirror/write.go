@@ -103,6 +103,12 @@ func Record(in Input, r Reading, shown []Shown, labels map[string]string) []Entr
 	return slices.SortedFunc(maps.Values(entries), func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
 }
 
+// AtRest says whether these labels are as they should be in the end, so that no further pass has to change them once what
+// Record gave is stored.
+func AtRest(in Input, r Reading, shown []Shown, labels map[string]string) bool {
+	return len(Patch(wanted(in, r, shown), labels)) == 0
+}
+
 // Patch gives the labels that change: a nil value takes the label off. Labels that stand for no tag are only put on.
 func Patch(want, now map[string]string) map[string]any {
 	patch := map[string]any{}

@@ -202,3 +202,22 @@ func TestPatch(t *testing.T) {
 		t.Errorf("merged (-want +got):\n%s", diff)
 	}
 }
+
+func TestAtRest(t *testing.T) {
+	shown := []Shown{{Name: "x", Source: tags.Spec, Present: true}}
+	for _, c := range []struct {
+		reason string
+		labels map[string]string
+		want   bool
+	}{
+		{"A label that is as it should be, beside one of somebody else, leaves nothing to do.", map[string]string{TagPrefix + "x": "spec", "app": "train"}, true},
+		{"A tag without its label gets one in a further pass.", map[string]string{"app": "train"}, false},
+		{"A label whose tag is gone goes in a further pass.", map[string]string{TagPrefix + "x": "spec", TagPrefix + "y": "run"}, false},
+		{"A label that names another source is changed in a further pass.", map[string]string{TagPrefix + "x": "run"}, false},
+	} {
+		in := Input{Dialect: plain, Labels: c.labels}
+		if have := AtRest(in, Read(in), shown, c.labels); have != c.want {
+			t.Errorf("%s Got %t.", c.reason, have)
+		}
+	}
+}
