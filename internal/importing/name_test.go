@@ -19,6 +19,7 @@ func TestName(t *testing.T) {
 		{"chosen", "ids that people choose may have dashes and dots", "capsules", "nightly-7.v1", "capsules-nightly-7.v1"},
 		{"63 characters", "as long as the value of a label", "p", long[:61], "p-" + long[:61]},
 		{"64 characters", "cut, with a hash", "p", long[:62], "p-" + long[:50] + "-"},
+		{"cut at a dash", "one dash is enough", "p", long[:49] + "-" + long, "p-" + long[:49] + "-"},
 		{"capitals", "trackers tell A from a, and objects do not", "p", "Run1", "p-run1-"},
 		{"underscore", "no object has one", "p", "a__b", "p-a-b-"},
 		{"at the end", "a name ends with a letter or digit", "p", "a-", "p-a-"},
