@@ -87,8 +87,9 @@ func (w *world) pass(from stored, look tags.Set, dies string) error {
 	}
 	for name, known := range w.off {
 		if known && o.policy < tags.Merge && !o.declares(name) {
-			w.let[name] = true
-			delete(w.put, w.tag(name).Key)
+			key := w.tag(name).Key
+			w.let[name], w.was[key+"="+w.run[key]] = true, true // as foreign as any from now on
+			delete(w.put, key)
 		}
 	}
 	w.off = map[string]bool{}
@@ -153,6 +154,7 @@ func (w *world) edit(plan tags.Plan) error {
 		}
 		if isAdd {
 			w.put[key] = true
+			delete(w.let, written) // whoever wants it back
 		} else {
 			delete(w.put, key)
 		}
