@@ -3,7 +3,6 @@ package mlflow
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/runtag/runtag/internal/backend"
@@ -143,7 +142,7 @@ func (m *merge) before(a, b wireRun) bool {
 	x, y := a.Info.StartTime, b.Info.StartTime
 	switch {
 	case x == y:
-		return strings.Compare(a.Info.RunID, b.Info.RunID) < 0
+		return a.Info.RunID < b.Info.RunID
 	case x == 0 || y == 0:
 		return y == 0
 	}
