@@ -148,7 +148,7 @@ type ImportSpec struct {
 	// +optional
 	// +kubebuilder:default="168h"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="ttlAfterFinished can't be negative"
-	TTLAfterFinished metav1.Duration `json:"ttlAfterFinished,omitempty"`
+	TTLAfterFinished metav1.Duration `json:"ttlAfterFinished,omitempty,omitzero"`
 }
 
 // TrackingProjectSpec says where the runs live and how often they are looked at.
