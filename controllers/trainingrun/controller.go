@@ -103,6 +103,9 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	c.announceGivenUp(s)
 	c.apply(s)
+	if err := c.replaceImported(ctx, s); err != nil {
+		return c.failed(ctx, err)
+	}
 	return s.result(), nil
 }
 

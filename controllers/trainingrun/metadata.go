@@ -49,25 +49,6 @@ func (s *scope) identity() map[string]string {
 	return Identity(s.run.Spec.ProjectRef.Name, run)
 }
 
-// Untouched says that nobody has changed an imported TrainingRun since it was made: its spec, annotations and
-// finalizers, or its labels, those for tags included.
-func Untouched(run *v1alpha1.TrainingRun) bool {
-	if run.Generation != 1 || len(run.Annotations)+len(run.Finalizers)+len(run.OwnerReferences) > 0 || !run.DeletionTimestamp.IsZero() {
-		return false
-	}
-	for _, t := range run.Status.Tags {
-		if t.ByLabel {
-			return false
-		}
-	}
-	for key, value := range run.Labels {
-		if key != mirror.Imported && !slices.Contains(identityKeys, key) && !mirror.MayBeOurs(key, value) {
-			return false
-		}
-	}
-	return true
-}
-
 // changed gives the labels of want that differ, and nil for those that are there and not wanted.
 func changed(want, now map[string]string) map[string]any {
 	patch := map[string]any{}

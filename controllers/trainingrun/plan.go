@@ -26,7 +26,7 @@ func (c *Controller) plan(ctx context.Context, s *scope) (bool, error) {
 		Declared:  declared(s.run),
 		Excluded:  s.run.Spec.ExcludeTags,
 		Elsewhere: elsewhere,
-		Record:    record(&s.stored.Status),
+		Record:    s.inherit(record(&s.stored.Status), s.view.Run.UID),
 		Policy:    Policy(s.run.Spec.TagPolicy),
 		Ceiling:   min(s.tracker.Ceiling(), c.Ceiling),
 		HeldUntil: s.memory.contest.Held(s.now),

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trigger"
 	"github.com/runtag/runtag/internal/backend/snapshot"
 )
 
@@ -28,6 +29,9 @@ func (c *Controller) resolveProject(ctx context.Context, s *scope) (bool, error)
 	case s.releasing:
 		return true, c.letGo(ctx, s, "its TrackingProject "+key.Name+" is gone")
 	default:
+		if done, err := c.orphaned(ctx, s, key); done || err != nil {
+			return done, err
+		}
 		s.stop(waitingFor(v1alpha1.ReasonProjectNotReady, fmt.Sprintf(
 			"there is no TrackingProject %s in namespace %s: create it, or make a TrainingRun with another spec.projectRef", key.Name, key.Namespace)))
 		return true, nil
@@ -110,7 +114,8 @@ func RunID(run *v1alpha1.TrainingRun) string {
 	return ""
 }
 
-// refuseDuplicate lets only one TrainingRun of a namespace stand for a run: the older, then the one with the smaller UID.
+// refuseDuplicate lets only one TrainingRun of a namespace stand for a run: one that a person made, then the older, then
+// the one with the smaller UID. An imported one that nobody has touched gives way without a word.
 func (c *Controller) refuseDuplicate(ctx context.Context, s *scope) (bool, error) {
 	if s.releasing {
 		return false, nil
@@ -124,9 +129,18 @@ func (c *Controller) refuseDuplicate(ctx context.Context, s *scope) (bool, error
 	for i := range same.Items {
 		other := &same.Items[i]
 		if precedes(other, s.run) {
+			if !Imported(other) && Untouched(s.run) { // the other one takes over what this one remembers, and then it goes
+				s.waiting = true
+				c.Runs.Enqueue(client.ObjectKeyFromObject(other), trigger.Periodic)
+				return true, nil
+			}
 			s.stop(stalled(v1alpha1.ReasonDuplicateRun, fmt.Sprintf(
 				"TrainingRun %s stands for run %s already: delete one of the two", other.Name, s.id)))
 			return true, nil
+		}
+		if precedes(s.run, other) && !Imported(s.run) && Untouched(other) {
+			s.giveWay = append(s.giveWay, other)
+			continue
 		}
 		if ready := meta.FindStatusCondition(other.Status.Conditions, v1alpha1.ConditionReady); precedes(s.run, other) &&
 			(ready == nil || ready.Reason != v1alpha1.ReasonDuplicateRun) { // it does not know yet: by name the run was found late
@@ -141,6 +155,8 @@ func precedes(a, b *v1alpha1.TrainingRun) bool {
 	switch {
 	case a.UID == b.UID || !a.DeletionTimestamp.IsZero():
 		return false
+	case Imported(a) != Imported(b):
+		return Imported(b)
 	case !a.CreationTimestamp.Equal(&b.CreationTimestamp):
 		return a.CreationTimestamp.Before(&b.CreationTimestamp)
 	}

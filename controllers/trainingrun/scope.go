@@ -30,6 +30,8 @@ type scope struct {
 
 	// displaced are other TrainingRuns of the run that have to give way to this one.
 	displaced []types.NamespacedName
+	// giveWay are imported ones that nobody has touched: they go once their memory is stored with this one. Read only.
+	giveWay []*v1alpha1.TrainingRun
 
 	// lists and reading are what annotations and labels of people mean; byAnnotation what annotations declare, or
 	// declared last while they can't be read.
