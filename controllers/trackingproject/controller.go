@@ -111,7 +111,7 @@ func (c *Controller) run(ctx context.Context, s *scope) {
 	s.health = health
 }
 
-// dropped forgets a project that was deleted; its TrainingRuns say so.
+// dropped forgets a project that was deleted; its TrainingRuns say so, or go where nobody touched what was imported.
 func (c *Controller) dropped(ctx context.Context, key types.NamespacedName) error {
 	c.Registry.Drop(key)
 	c.mu.Lock()
@@ -124,7 +124,7 @@ func (c *Controller) dropped(ctx context.Context, key types.NamespacedName) erro
 	for i := range runs {
 		c.Runs.Enqueue(client.ObjectKeyFromObject(&runs[i]), trigger.Periodic)
 	}
-	return c.removeImported(ctx, key, runs)
+	return nil
 }
 
 // conflictDelay lets the cache catch up after a write that met a newer object.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
@@ -36,9 +36,21 @@ const (
 type candidates struct {
 	rules importing.Rules
 	found map[string]backend.Run
-	// qualify counts all runs that qualify, also those beyond the limit.
-	qualify int
-	limit   int
+	// room is how many more may be imported; beyond are the ids of those that qualify and find none left.
+	room   int
+	beyond map[string]struct{}
+	// sought says that all was listed that may qualify, or as much of it as there is room for; cut, that there is more.
+	sought, cut bool
+}
+
+func newCandidates(p *v1alpha1.TrackingProject, tracked []v1alpha1.TrainingRun) candidates {
+	room := int(p.Spec.Import.Limit)
+	for i := range tracked {
+		if trainingrun.Imported(&tracked[i]) {
+			room--
+		}
+	}
+	return candidates{rules: rulesOf(p), found: map[string]backend.Run{}, room: max(room, 0), beyond: map[string]struct{}{}}
 }
 
 func rulesOf(p *v1alpha1.TrackingProject) importing.Rules {
@@ -50,18 +62,19 @@ func rulesOf(p *v1alpha1.TrackingProject) importing.Rules {
 	return importing.Rules{Policy: policy, Tags: in.Tags, WithoutTags: in.WithoutTags, TTL: in.TTLAfterFinished.Duration}
 }
 
-// consider takes in a page of runs, of which isNew says whether a run was first seen since the previous look.
-func (s *scope) consider(runs []backend.Run, isNew func(backend.Run) bool) {
+// consider takes in a page of runs, each of them one that was active or made lately, or one of all.
+func (s *scope) consider(runs []backend.Run) {
 	if s.candidates.rules.Off() {
 		return
 	}
 	for _, run := range runs {
-		if _, known := s.candidates.found[run.ID]; known || s.byID[run.ID] != nil || !s.candidates.rules.Wants(run, s.asked(run), isNew(run), s.now) {
-			continue
-		}
-		s.candidates.qualify++
-		if len(s.candidates.found) < s.candidates.limit {
+		_, known := s.candidates.found[run.ID]
+		switch {
+		case known || s.byID[run.ID] != nil || !s.candidates.rules.Keeps(run, s.asked(run), s.now):
+		case len(s.candidates.found) < s.candidates.room:
 			s.candidates.found[run.ID] = run
+		default:
+			s.candidates.beyond[run.ID] = struct{}{}
 		}
 	}
 }
@@ -88,24 +101,28 @@ func (s *scope) names(run backend.Run) []string {
 	return names
 }
 
-// seekImports lists what may be imported beyond what is active, the newest first, as far as the limit goes. The filter
-// is the tracker's work.
+// seekImports lists what may be imported beyond what is active, the newest first, as far as there is room: a project of
+// many runs is not read to its end for the few that fit. The filter is the tracker's work.
 func (c *Controller) seekImports(ctx context.Context, s *scope) error {
 	rules := s.candidates.rules
-	queries := []backend.Query(nil)
-	if rules.Policy == importing.All {
-		queries = append(queries, backend.Query{All: true, WithoutTags: rules.WithoutTags, Newest: true})
+	query := backend.Query{WithoutTags: rules.WithoutTags, Newest: true}
+	switch {
+	case rules.Policy == importing.All: // which includes those with a tag
+		query.All = true
+	case len(rules.Tags) > 0:
+		query.AnyTag = rules.Tags
+	default:
+		s.candidates.sought = true
+		return nil
 	}
-	if len(rules.Tags) > 0 {
-		queries = append(queries, backend.Query{AnyTag: rules.Tags, WithoutTags: rules.WithoutTags, Newest: true})
+	if err := c.pagesUntil(ctx, s, query, func(runs []backend.Run) (enough bool) {
+		s.consider(runs)
+		s.candidates.cut = len(s.candidates.beyond) > 0
+		return s.candidates.cut
+	}); err != nil {
+		return err
 	}
-	for _, query := range queries {
-		if err := c.pages(ctx, s, query, func(runs []backend.Run) {
-			s.consider(runs, func(backend.Run) bool { return true })
-		}); err != nil {
-			return err
-		}
-	}
+	s.candidates.sought = true
 	return nil
 }
 
@@ -115,36 +132,42 @@ func (c *Controller) importRuns(ctx context.Context, s *scope) error {
 	if !s.health.OK() || !s.tracker.Primed() {
 		return nil
 	}
-	imported := 0
 	for i := range s.runs {
-		if s.runs[i].Labels[mirror.Imported] == "true" {
-			imported++
-			if err := c.takeAway(ctx, s, &s.runs[i]); err != nil {
-				return err
-			}
+		if err := c.takeAway(ctx, s, &s.runs[i]); err != nil {
+			return err
 		}
 	}
-	room := max(int(s.project.Spec.Import.Limit)-imported, 0)
-	s.memory.waiting = slices.DeleteFunc(s.memory.waiting, func(r backend.Run) bool { return s.byID[r.ID] != nil })
-	for _, run := range s.candidates.found {
-		if !slices.ContainsFunc(s.memory.waiting, func(r backend.Run) bool { return r.ID == run.ID }) {
-			s.memory.waiting = append(s.memory.waiting, run)
-		}
-	}
-	slices.SortFunc(s.memory.waiting, byUrgency)
-	if s.candidates.qualify > room {
-		s.memory.limited = fmt.Sprintf("%d further runs qualify for import and spec.import.limit is %d; raise it, or import fewer by tags or policy",
-			s.candidates.qualify-room, s.project.Spec.Import.Limit)
-	} else if s.looked {
-		s.memory.limited = ""
-	}
-	s.memory.waiting = s.memory.waiting[:min(len(s.memory.waiting), room)]
-	batch := s.memory.waiting[:min(len(s.memory.waiting), importBatch)]
+	s.noteLimit()
+	m := s.memory
+	m.waiting = slices.DeleteFunc(m.waiting, func(r backend.Run) bool {
+		_, again := s.candidates.found[r.ID]
+		return again || s.byID[r.ID] != nil || !s.candidates.rules.Keeps(r, s.asked(r), s.now)
+	})
+	m.waiting = slices.AppendSeq(m.waiting, maps.Values(s.candidates.found))
+	slices.SortFunc(m.waiting, byUrgency)
+	m.waiting = m.waiting[:min(len(m.waiting), s.candidates.room)]
+	batch := m.waiting[:min(len(m.waiting), importBatch)]
 	if err := c.create(ctx, s, batch); err != nil {
 		return err
 	}
-	s.memory.waiting = slices.Clone(s.memory.waiting[len(batch):])
+	m.waiting = slices.Clone(m.waiting[len(batch):])
 	return nil
+}
+
+// noteLimit says what spec.import.limit keeps from being imported. Only a full look knows that there is nothing.
+func (s *scope) noteLimit() {
+	beyond, limit := len(s.candidates.beyond), s.project.Spec.Import.Limit
+	switch {
+	case beyond > 0 && (s.candidates.sought || s.memory.limited == ""):
+		atLeast := ""
+		if s.candidates.cut {
+			atLeast = "at least "
+		}
+		s.memory.limited = fmt.Sprintf("spec.import.limit is %d, and %s%d further runs qualify for import; raise it, or import fewer by tags or policy",
+			limit, atLeast, beyond)
+	case beyond == 0 && s.candidates.sought:
+		s.memory.limited = ""
+	}
 }
 
 // byUrgency puts active runs first, then the newest.
@@ -188,7 +211,9 @@ func (c *Controller) createOne(ctx context.Context, s *scope, run backend.Run) e
 			return nil
 		}
 	}
-	return nil // both names stand for something else; it is said at the next look that the run has no TrainingRun
+	c.Recorder.Eventf(s.project, nil, corev1.EventTypeWarning, "NameTaken", "Import",
+		"run %s has no TrainingRun: both names for it are taken; rename one of them", run.ID)
+	return nil
 }
 
 func (c *Controller) importedObject(s *scope, run backend.Run, name string) *v1alpha1.TrainingRun {
@@ -210,47 +235,25 @@ func (c *Controller) importedObject(s *scope, run backend.Run, name string) *v1a
 	return object
 }
 
-// takeAway deletes an imported TrainingRun whose time is over, unless a person has touched it.
+// takeAway deletes an imported TrainingRun whose time is over or whose run is deleted, unless a person has touched it.
 func (c *Controller) takeAway(ctx context.Context, s *scope, run *v1alpha1.TrainingRun) error {
-	if !trainingrun.Untouched(run) {
+	if !trainingrun.Imported(run) {
 		return nil
 	}
-	view := s.tracker.Snapshot.Get(run.Spec.RunID)
+	view, rules := s.tracker.Snapshot.Get(run.Spec.RunID), s.candidates.rules
 	switch {
-	case view.Presence == snapshot.Present && s.candidates.rules.Keeps(view.Run, s.asked(view.Run), s.now):
-		if until := s.candidates.rules.Until(view.Run, s.asked(view.Run)); !until.IsZero() {
+	case view.Presence == snapshot.Present && rules.Keeps(view.Run, s.asked(view.Run), s.now):
+		if until := rules.Until(view.Run, s.asked(view.Run)); !until.IsZero() {
 			s.dueAt(until)
 		}
 		return nil
-	case view.Presence == snapshot.Present, s.tracker.Judge(run.Spec.RunID) == tracking.Gone:
-		return c.remove(ctx, run)
+	case view.Presence != snapshot.Present && s.tracker.Judge(run.Spec.RunID) != tracking.Gone, !trainingrun.Untouched(run):
+		return nil
 	}
-	return nil
-}
-
-// remove deletes just the object that was looked at: one that a person edits at this moment stays.
-func (c *Controller) remove(ctx context.Context, run *v1alpha1.TrainingRun) error {
-	uid, version := run.UID, run.ResourceVersion
-	err := c.Client.Delete(ctx, run.DeepCopy(), client.Preconditions{UID: &uid, ResourceVersion: &version})
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil // the next pass looks again
+	if err := trainingrun.TakeAway(ctx, c.Client, run); !apierrors.IsConflict(err) {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("take away imported TrainingRun %s: %w", client.ObjectKeyFromObject(run), err)
-	}
-	return nil
-}
-
-// removeImported takes the untouched imported TrainingRuns of a deleted project away.
-func (c *Controller) removeImported(ctx context.Context, key types.NamespacedName, runs []v1alpha1.TrainingRun) error {
-	for i := range runs {
-		if runs[i].Labels[mirror.Imported] == "true" && trainingrun.Untouched(&runs[i]) {
-			if err := c.remove(ctx, &runs[i]); err != nil {
-				return fmt.Errorf("project %s is gone: %w", key, err)
-			}
-		}
-	}
-	return nil
+	return nil // a person edits it at this moment: the next pass looks again
 }
 
 // dueAt asks for another pass at this time at the latest.

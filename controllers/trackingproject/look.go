@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/backend/snapshot"
@@ -61,10 +63,10 @@ func (c *Controller) check(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// fullDue says whether every tracked run is to be looked at now: it is time, there was none on this connection, or a
-// person asked.
+// fullDue says whether every tracked run is to be looked at now: it is time, there was none on this connection, other runs
+// are to be imported, or a person asked.
 func (s *scope) fullDue() bool {
-	return !s.memory.fullAt.After(s.now) || !s.tracker.Primed() || s.project.Annotations[v1alpha1.AnnotationLookAt] != s.memory.lookAt
+	return !equality.Semantic.DeepEqual(s.memory.importing, s.project.Spec.Import) || !s.memory.fullAt.After(s.now) || !s.tracker.Primed() || s.project.Annotations[v1alpha1.AnnotationLookAt] != s.memory.lookAt
 }
 
 // look lists what is due and queues the TrainingRuns whose run changed.
@@ -94,6 +96,7 @@ func (c *Controller) look(ctx context.Context, s *scope) error {
 	s.memory.lookAt, s.memory.activeAt = asked, c.Clock.Now().Add(jittered(spec.Interval.Duration))
 	if full {
 		s.memory.fullAt = c.Clock.Now().Add(jittered(spec.FullInterval.Duration))
+		s.memory.importing = spec.Import
 		s.tracker.SetPrimed()
 	}
 	return nil
@@ -102,10 +105,10 @@ func (c *Controller) look(ctx context.Context, s *scope) error {
 // activeLook lists what is active or was since the last look, and asks by id for what left that list or was not found.
 func (c *Controller) activeLook(ctx context.Context, s *scope) error {
 	ctx = backend.WithPriority(ctx, backend.PriorityActiveLook)
-	if len(s.byID)+len(s.byName) == 0 && s.candidates.rules.Policy != importing.Active {
+	if len(s.byID)+len(s.byName) == 0 && s.candidates.rules.Off() {
 		return nil
 	}
-	changes, err := c.listRecent(ctx, s)
+	changes, err := c.listRecent(ctx, s, s.recently(c.Clock.Now()))
 	if err != nil {
 		return err
 	}
@@ -117,23 +120,26 @@ func (c *Controller) activeLook(ctx context.Context, s *scope) error {
 	return c.readByName(ctx, s)
 }
 
-// listRecent lists what is active, or was since the last such list.
-func (c *Controller) listRecent(ctx context.Context, s *scope) (snapshot.Changes, error) {
-	began := c.Clock.Now()
-	since := s.memory.listedAt
-	if since.IsZero() {
-		since = began.Add(-s.project.Spec.FullInterval.Duration)
+// recently is when the last list of active runs began, or so long ago that a look misses nothing.
+func (s *scope) recently(now time.Time) time.Time {
+	if s.memory.listedAt.IsZero() {
+		return now.Add(-s.project.Spec.FullInterval.Duration)
 	}
-	since = s.tracker.ToServer(since.Add(-sinceSlack))
+	return s.memory.listedAt
+}
+
+// listRecent lists what is active, or was or was made since then.
+func (c *Controller) listRecent(ctx context.Context, s *scope, since time.Time) (snapshot.Changes, error) {
+	began := c.Clock.Now()
 	look := s.tracker.Snapshot.Begin(began, snapshot.Recent)
-	if err := c.pages(ctx, s, backend.Query{Since: since}, func(runs []backend.Run) {
+	if err := c.pages(ctx, s, backend.Query{Since: s.tracker.ToServer(since.Add(-sinceSlack))}, func(runs []backend.Run) {
 		look.Add(runs)
-		s.consider(runs, func(r backend.Run) bool { return r.CreatedAt.After(since) })
+		s.consider(runs)
 	}); err != nil {
 		return snapshot.Changes{}, err
 	}
 	changes := look.End()
-	s.memory.listedAt, s.looked = began, true
+	s.memory.listedAt = began
 	s.queue(c.Runs, changes)
 	return changes, nil
 }
@@ -168,7 +174,12 @@ func (c *Controller) fullLook(ctx context.Context, s *scope) error {
 		return err
 	}
 	if s.candidates.rules.Policy == importing.Active {
-		if _, err := c.listRecent(ctx, s); err != nil {
+		// Also what ended while nobody looked, was synced from offline, or whose TrainingRun a person deleted.
+		since := s.recently(began)
+		if alive := began.Add(-s.candidates.rules.TTL); alive.Before(since) {
+			since = alive
+		}
+		if _, err := c.listRecent(ctx, s, since); err != nil {
 			return err
 		}
 	}
@@ -189,14 +200,18 @@ func (c *Controller) listAll(ctx context.Context, s *scope, began time.Time) (sn
 
 // pages goes through all pages of a query.
 func (c *Controller) pages(ctx context.Context, s *scope, query backend.Query, take func([]backend.Run)) error {
+	return c.pagesUntil(ctx, s, query, func(runs []backend.Run) bool { take(runs); return false })
+}
+
+// pagesUntil goes through the pages of a query until one is enough.
+func (c *Controller) pagesUntil(ctx context.Context, s *scope, query backend.Query, take func([]backend.Run) (enough bool)) error {
 	for cursor := ""; ; {
 		page, err := s.tracker.Backend().List(ctx, query, cursor)
 		if err != nil {
 			return err
 		}
 		s.tracker.SetServerTime(page.ServerTime, c.Clock.Now())
-		take(page.Runs)
-		if page.Next == "" {
+		if take(page.Runs) || page.Next == "" {
 			return nil
 		}
 		cursor = page.Next

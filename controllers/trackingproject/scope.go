@@ -35,6 +35,8 @@ type memory struct {
 	vanished map[string]time.Time
 	// slow is how long the last look took, if that was longer than the interval.
 	slow time.Duration
+	// importing is what the last full look sought to import.
+	importing v1alpha1.ImportSpec
 	// waiting are runs that qualify for import and are imported next, the most urgent first.
 	waiting []backend.Run
 	// limited says what spec.import.limit keeps from being imported; empty where it is not reached.
@@ -68,8 +70,7 @@ type scope struct {
 	ceilingMoved bool
 
 	candidates candidates
-	// looked says that this pass listed what is active; importDue is when an imported TrainingRun's time is over.
-	looked    bool
+	// importDue is when an imported TrainingRun's time is over.
 	importDue time.Time
 }
 
@@ -77,12 +78,12 @@ func (c *Controller) newScope(ctx context.Context, project *v1alpha1.TrackingPro
 	s := &scope{
 		now: c.Clock.Now(), project: project, stored: project.DeepCopy(),
 		byID: map[string][]types.NamespacedName{}, byName: map[string][]types.NamespacedName{},
-		candidates: candidates{rules: rulesOf(project), found: map[string]backend.Run{}, limit: int(project.Spec.Import.Limit)},
 	}
 	var err error
 	if s.runs, err = c.runsOf(ctx, s.key()); err != nil {
 		return nil, err
 	}
+	s.candidates = newCandidates(project, s.runs)
 	s.memory = c.recall(s.key(), project.UID)
 	s.tracker = c.Registry.Ensure(s.key(), project.UID)
 	s.ceilingMoved = s.tracker.SetCeiling(trainingrun.Policy(project.Spec.MaxTagPolicy))
