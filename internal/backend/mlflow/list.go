@@ -172,8 +172,12 @@ func (c *Client) searchNames(ctx context.Context, names []string, maxAge time.Du
 type search struct {
 	filter, token string
 	size          int
-	newest        bool
+	// among is how many searches share the size, as a page of each is in memory at once; 0 is one.
+	among  int
+	newest bool
 }
+
+func (s search) results() int { return max(s.size/max(s.among, 1), min(s.size, smallestPage)) }
 
 // searched is what a search found.
 type searched struct {
@@ -222,8 +226,7 @@ func answeredBadly(err error) bool {
 	return errors.As(err, &e) && e.Kind == backend.Unavailable && e.Until.IsZero() && e.Err == nil
 }
 
-// searchPage reads one page. Tokens are offsets, so the oldest come first, where the caller does not want it otherwise: a
-// run that is made meanwhile is at the end.
+// searchPage reads one page. Tokens are offsets, so the oldest come first: a run that is made meanwhile is at the end.
 func (c *Client) searchPage(ctx context.Context, experiments []string, s search) (searched, error) {
 	order := "attributes.start_time ASC"
 	if s.newest {
@@ -236,7 +239,7 @@ func (c *Client) searchPage(ctx context.Context, experiments []string, s search)
 		MaxResults    int      `json:"max_results"`
 		OrderBy       []string `json:"order_by"`
 		PageToken     string   `json:"page_token,omitempty"`
-	}{experiments, s.filter, "ACTIVE_ONLY", s.size, []string{order}, s.token}
+	}{experiments, s.filter, "ACTIVE_ONLY", s.results(), []string{order}, s.token}
 	var out struct {
 		Runs          []wireRun `json:"runs"`
 		NextPageToken string    `json:"next_page_token"`

@@ -40,15 +40,11 @@ func (c *Client) listTagged(ctx context.Context, query backend.Query, cursor str
 	return page, err
 }
 
-// fill reads on in a search until there is a run that was not given yet. The searches share the size of a page, since a
-// page of each is in memory at once.
+// fill reads on in a search until there is a run that was not given yet.
 func (c *Client) fill(ctx context.Context, m *merge, i int, experiments []string, filter string) (at time.Time, err error) {
 	h := &m.heads[i]
 	for h.due() {
-		size := int(c.page.Load())
-		share := max(size/len(m.heads), min(size, smallestPage))
-		page, err := c.searchPage(ctx, experiments, search{filter: filter, token: h.Token, size: share, newest: m.newest})
-		c.adapt(size, err)
+		page, err := c.searchTwice(ctx, experiments, search{filter: filter, token: h.Token, among: len(m.heads), newest: m.newest})
 		if err != nil {
 			return at, err
 		}
