@@ -178,3 +178,8 @@ var _ = Describe("Import", func() {
 		Expect(tracked()).To(Equal([]string{"capsules-a"}))
 	})
 })
+
+// wandbRun is a run of a project on the tracker that has ended.
+func wandbRun(project, id string) wandbtest.Run {
+	return wandbtest.Run{Project: project, ID: id, State: "finished"}
+}

@@ -69,13 +69,22 @@ func (s *scope) consider(runs []backend.Run) {
 	}
 	for _, run := range runs {
 		_, known := s.candidates.found[run.ID]
-		switch {
-		case known || s.byID[run.ID] != nil || !s.candidates.rules.Keeps(run, s.asked(run), s.now):
-		case len(s.candidates.found) < s.candidates.room:
+		_, late := s.candidates.beyond[run.ID]
+		if !known && !late && s.byID[run.ID] == nil && s.candidates.rules.Keeps(run, s.asked(run), s.now) {
 			s.candidates.found[run.ID] = run
-		default:
-			s.candidates.beyond[run.ID] = struct{}{}
 		}
+	}
+	s.candidates.cutTo(s.candidates.room)
+}
+
+// cutTo keeps the most urgent ones, and only the ids of the others.
+func (c *candidates) cutTo(room int) {
+	if len(c.found) <= room {
+		return
+	}
+	for _, run := range slices.SortedFunc(maps.Values(c.found), byUrgency)[room:] {
+		c.beyond[run.ID] = struct{}{}
+		delete(c.found, run.ID)
 	}
 }
 
@@ -129,7 +138,7 @@ func (c *Controller) seekImports(ctx context.Context, s *scope) error {
 // importRuns makes TrainingRuns for runs that qualify, active ones first, and takes those away that nobody has touched
 // and whose run no longer does.
 func (c *Controller) importRuns(ctx context.Context, s *scope) error {
-	if !s.health.OK() || !s.tracker.Primed() {
+	if !s.health.OK() || !s.tracker.Primed() || s.memory.terminating {
 		return nil
 	}
 	for i := range s.runs {
@@ -183,12 +192,21 @@ func byUrgency(a, b backend.Run) int {
 
 // create makes the TrainingRuns, with their labels, so that only the status is left to be written.
 func (c *Controller) create(ctx context.Context, s *scope, runs []backend.Run) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, limited := errgroup.WithContext(ctx)
 	group.SetLimit(importAtOnce)
 	for _, run := range runs {
-		group.Go(func() error { return c.createOne(ctx, s, run) })
+		group.Go(func() error {
+			if limited.Err() != nil { // another one failed
+				return nil
+			}
+			return c.createOne(limited, s, run)
+		})
 	}
-	return group.Wait()
+	err := group.Wait()
+	if s.memory.terminating = apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause); s.memory.terminating {
+		return nil // for ever: nothing is made there any more
+	}
+	return err
 }
 
 func (c *Controller) createOne(ctx context.Context, s *scope, run backend.Run) error {
@@ -198,7 +216,7 @@ func (c *Controller) createOne(ctx context.Context, s *scope, run backend.Run) e
 		object := c.importedObject(s, run, name)
 		err := c.Client.Create(ctx, object)
 		switch {
-		case err == nil || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		case err == nil:
 			return nil
 		case !apierrors.IsAlreadyExists(err):
 			return fmt.Errorf("import run %s as TrainingRun %s: %w", run.ID, name, err)

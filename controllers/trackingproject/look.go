@@ -173,11 +173,10 @@ func (c *Controller) fullLook(ctx context.Context, s *scope) error {
 	if err := c.readByName(ctx, s); err != nil {
 		return err
 	}
-	if s.candidates.rules.Policy == importing.Active {
-		// Also what ended while nobody looked, was synced from offline, or whose TrainingRun a person deleted.
+	if policy := s.candidates.rules.Policy; policy != importing.None { // the active ones come first
 		since := s.recently(began)
-		if alive := began.Add(-s.candidates.rules.TTL); alive.Before(since) {
-			since = alive
+		if alive := began.Add(-s.candidates.rules.TTL); policy == importing.Active && alive.Before(since) {
+			since = alive // also what ended while nobody looked, came from offline, or lost its TrainingRun to a person
 		}
 		if _, err := c.listRecent(ctx, s, since); err != nil {
 			return err

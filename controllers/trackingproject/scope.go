@@ -41,6 +41,8 @@ type memory struct {
 	waiting []backend.Run
 	// limited says what spec.import.limit keeps from being imported; empty where it is not reached.
 	limited string
+	// terminating says that the namespace is on its way out: it is left alone.
+	terminating bool
 	// runs on the tracker; -1 where it does not count.
 	runs int
 }
