@@ -13,6 +13,7 @@ import (
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/controllerstest"
+	"github.com/runtag/runtag/internal/mirror"
 )
 
 // inGit is the manifest of run a with these labels, and spec.tags.
@@ -194,6 +195,14 @@ var _ = Describe("Labels when the whole object is written", func() {
 		By("and are what they were: each can be taken off")
 		writes(1, func() { label(run, "tag.runtag.dev/labelled-", "tag.runtag.dev/foreign-") })
 		h.ExpectTagsOn("a", "specified")
+	})
+
+	It("by replace without annotations come back, and with them what an annotation declared", func() {
+		writes(1, func() { kubectl("annotate", "trun", "a", mirror.AnnotationTags+`=["two words"]`) })
+		writes(0, func() { kubectl("replace", "-f", inGit(nil, "specified")) })
+		h.ExpectTagsOn("a", "foreign", "specified", "labelled", "two words")
+		Expect(tagLabels(run)).To(Equal(all))
+		Expect(run.Annotations).To(HaveKeyWithValue(mirror.AnnotationTags, `["two words"]`))
 	})
 
 	It("by replace with a manifest with labels come back beside the new ones", func() {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -37,7 +38,20 @@ func (c *Controller) readLabels(ctx context.Context, s *scope) (bool, error) {
 	if !s.reading.Wiped {
 		return false, nil
 	}
+	if wait := s.memory.wipedAt.Add(s.memory.wipeWait).Sub(s.now); wait > 0 {
+		s.assumeRestored(wait)
+		return false, nil
+	}
 	return true, c.restoreLabels(ctx, s)
+}
+
+// assumeRestored goes on with the labels that are going to come back after this wait.
+func (s *scope) assumeRestored(wait time.Duration) {
+	s.due(wait)
+	s.wiped = true
+	s.labels.Labels = maps.Clone(s.reading.Restored)
+	maps.Copy(s.labels.Labels, s.identity())
+	s.reading = mirror.Read(s.labels)
 }
 
 // mayRemove says whether the effective policy may take tags off.
@@ -59,14 +73,10 @@ func wrote(ctx context.Context, run *v1alpha1.TrainingRun) map[string]bool {
 	return labels
 }
 
-// restoreLabels brings identity and all labels that status records back in one patch, after something that does not
-// know them replaced the metadata. Against one that does so again and again it waits longer each time.
+// restoreLabels brings identity and all that status records of labels and annotations back in one patch, after something
+// that does not know them replaced the metadata. Against one that does so again and again it waits longer each time.
 func (c *Controller) restoreLabels(ctx context.Context, s *scope) error {
 	s.waiting = true
-	if wait := s.memory.wipedAt.Add(s.memory.wipeWait).Sub(s.now); wait > 0 {
-		s.due(wait)
-		return nil
-	}
 	if s.now.Sub(s.memory.wipedAt) > 2*lastRetry { // the last time is long ago
 		s.memory.wipeWait = 0
 	}
@@ -74,13 +84,28 @@ func (c *Controller) restoreLabels(ctx context.Context, s *scope) error {
 	s.memory.wipedAt = s.now
 	labels := maps.Clone(s.reading.Restored)
 	maps.Copy(labels, s.identity())
-	if err := c.patchMetadata(ctx, s, changed(labels, s.run.Labels), nil); err != nil {
+	annotations := map[string]any{}
+	if names := s.restoredList(); len(s.lists.Unread) == 0 && !slices.Equal(names, s.lists.Tags) {
+		annotations[mirror.AnnotationTags] = mirror.Text(names)
+	}
+	if err := c.patchMetadata(ctx, s, changed(labels, s.run.Labels), annotations); err != nil {
 		return err
 	}
 	c.Recorder.Eventf(s.run, nil, corev1.EventTypeWarning, "LabelsWiped", "Mirror",
 		"the labels were replaced by something that does not know those of runtag; they are back, and no tag was taken off")
 	s.due(soon)
 	return nil
+}
+
+// restoredList are the tags that the annotations declare, and those that they declared last and that nobody asks off.
+func (s *scope) restoredList() []string {
+	names := slices.Clone(s.lists.Tags)
+	for _, t := range s.stored.Status.Tags {
+		if t.ByAnnotation && !slices.Contains(names, t.Name) && !slices.Contains(s.lists.Remove, t.Name) {
+			names = append(names, t.Name)
+		}
+	}
+	return names
 }
 
 // declareLabels adds what labels and annotations declare to the input of the plan.
@@ -96,6 +121,8 @@ func (s *scope) declareLabels(in *tags.Input) {
 	s.byAnnotation = s.lists.Declared()
 	if len(s.lists.Unread) > 0 {
 		annotations.Name, annotations.Unknown = strings.Join(slices.Sorted(maps.Values(s.lists.Unread)), "; "), true
+	}
+	if len(s.lists.Unread) > 0 || s.wiped {
 		for _, t := range s.stored.Status.Tags {
 			if t.ByAnnotation && !slices.Contains(s.byAnnotation, t.Name) {
 				s.byAnnotation = append(s.byAnnotation, t.Name)
@@ -113,7 +140,7 @@ func (s *scope) declareLabels(in *tags.Input) {
 // mirrorLabels writes the labels and annotations as they should be now: a label is put on before status records it, and
 // taken off only after status has forgotten it.
 func (c *Controller) mirrorLabels(ctx context.Context, s *scope) error {
-	if s.releasing || s.tracker == nil || s.tracker.Backend() == nil || s.labels.Dialect.Tracker == "" {
+	if s.releasing || s.wiped || s.tracker == nil || s.tracker.Backend() == nil || s.labels.Dialect.Tracker == "" {
 		return nil
 	}
 	want := maps.Clone(s.run.Labels)
@@ -156,8 +183,11 @@ func (s *scope) recordLabels() {
 		return
 	}
 	recorded := map[string]mirror.Entry{}
-	shown := s.shown()
-	for _, e := range mirror.Record(s.labels, s.reading, shown, s.run.Labels) {
+	shown, labels := s.shown(), s.run.Labels
+	if s.wiped {
+		labels = s.labels.Labels
+	}
+	for _, e := range mirror.Record(s.labels, s.reading, shown, labels) {
 		recorded[e.Name] = e
 	}
 	at := map[string]int{}
@@ -167,7 +197,7 @@ func (s *scope) recordLabels() {
 		t.Mirrored, t.ByLabel = recorded[t.Name].Mirrored, recorded[t.Name].Person
 		t.ByAnnotation = slices.Contains(s.byAnnotation, t.Name)
 	}
-	if !mirror.AtRest(s.labels, s.reading, shown, s.run.Labels) { // forgotten now; the next pass takes it off, or puts it on as ours
+	if !s.wiped && !mirror.AtRest(s.labels, s.reading, shown, labels) { // forgotten now; the next pass takes it off, or puts it on as ours
 		s.due(soon)
 	}
 	for name, e := range recorded { // such as a label for a tag that is excluded

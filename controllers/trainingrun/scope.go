@@ -39,6 +39,8 @@ type scope struct {
 	labels       mirror.Input
 	reading      mirror.Reading
 	byAnnotation []string
+	// wiped: the labels were replaced and come back only later; labels and reading are as if they were back.
+	wiped bool
 
 	input   tags.Input
 	planned tags.Plan
