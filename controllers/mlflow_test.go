@@ -24,6 +24,8 @@ type mlflowServer struct {
 	mu   sync.Mutex
 	id   string
 	tags map[string]string
+	// written counts the requests that changed tags.
+	written int
 }
 
 func newMLflow(id string, tags map[string]string) *mlflowServer {
@@ -47,6 +49,7 @@ func newMLflow(id string, tags map[string]string) *mlflowServer {
 		for _, tag := range in.Tags {
 			s.set(tag.Key, tag.Value)
 		}
+		s.wrote()
 		answer(w, map[string]any{})
 	})
 	mux.HandleFunc("POST "+api+"runs/delete-tag", func(w http.ResponseWriter, r *http.Request) {
@@ -56,8 +59,9 @@ func newMLflow(id string, tags map[string]string) *mlflowServer {
 			return
 		}
 		s.mu.Lock()
-		defer s.mu.Unlock()
 		delete(s.tags, in.Key)
+		s.mu.Unlock()
+		s.wrote()
 		answer(w, map[string]any{})
 	})
 	s.Server = httptest.NewServer(mux)
@@ -86,6 +90,18 @@ func (s *mlflowServer) set(key, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tags[key] = value
+}
+
+func (s *mlflowServer) wrote() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written++
+}
+
+func (s *mlflowServer) writes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.written
 }
 
 func (s *mlflowServer) now() map[string]string {
