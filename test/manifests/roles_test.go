@@ -1,0 +1,96 @@
+package manifests_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+const (
+	team      = "team"
+	elsewhere = "elsewhere"
+)
+
+const run = `
+apiVersion: tracking.runtag.dev/v1alpha1
+kind: TrainingRun
+metadata: {name: %s}
+spec: {projectRef: {name: capsules}, runID: %[1]s}
+`
+
+const project = `
+apiVersion: tracking.runtag.dev/v1alpha1
+kind: TrackingProject
+metadata: {name: %s}
+spec: {wandb: {entity: acme, project: capsules, apiKeySecretRef: {name: wandb, key: api-key}}}
+`
+
+var _ = Describe("The role", Ordered, func() {
+	roles := []string{"viewer", "editor", "admin"}
+
+	BeforeAll(func(ctx SpecContext) {
+		// As make deploy makes them; nothing else of that is needed here.
+		var found []string
+		for _, doc := range strings.Split(kubectl(ctx, "", "kustomize", config+"/default"), "\n---\n") {
+			for _, role := range roles {
+				if strings.Contains(doc, "kind: ClusterRole\n") && strings.Contains(doc, "name: runtag-"+role+"\n") {
+					found = append(found, role)
+					kubectl(ctx, doc, "apply", "-f", "-")
+				}
+			}
+		}
+		Expect(found).To(ConsistOf(roles))
+		for _, ns := range []string{team, elsewhere} {
+			kubectl(ctx, "", "create", "namespace", ns)
+			kubectl(ctx, fmt.Sprintf(run, "there"), "apply", "-n", ns, "-f", "-")
+			kubectl(ctx, fmt.Sprintf(project, "there"), "apply", "-n", ns, "-f", "-")
+			kubectl(ctx, "", "create", "secret", "generic", "wandb", "-n", ns, "--from-literal=api-key=k")
+		}
+		for _, role := range roles {
+			kubectl(ctx, "", "create", "rolebinding", role, "-n", team, "--clusterrole=runtag-"+role, "--user="+role)
+		}
+	})
+
+	DescribeTable("lets people", func(ctx SpecContext, allowed []string, input string, args ...string) {
+		for _, role := range roles {
+			out, err := try(ctx, input, append([]string{"--as", role}, args...)...)
+			if slices.Contains(allowed, role) {
+				Expect(err).NotTo(HaveOccurred(), "%s: %s", role, out)
+			} else {
+				Expect(err).To(HaveOccurred(), "%s: %s", role, out)
+				Expect(strings.ToLower(out)).To(ContainSubstring("forbidden"), role)
+			}
+		}
+	},
+		Entry("see runs", roles, "", "get", "trun", "-n", team),
+		Entry("see one", roles, "", "get", "trun", "there", "-n", team, "-o", "yaml"),
+		Entry("see projects", roles, "", "get", "tproj", "there", "-n", team),
+		Entry("label a run", roles[1:], "", "label", "trun", "there", "-n", team, "--overwrite", "tag.runtag.dev/baseline="),
+		Entry("label many", roles[1:], "", "label", "trun", "-n", team, "--overwrite", "-l", "tag.runtag.dev/baseline", "tag.runtag.dev/other="),
+		Entry("annotate a run", roles[1:], "", "annotate", "trun", "there", "-n", team, "--overwrite", `tracking.runtag.dev/tags=["a b"]`),
+		Entry("apply a run", roles[1:], fmt.Sprintf(run, "made"), "apply", "-n", team, "-f", "-"),
+		Entry("apply a run on the server's side", roles[1:], fmt.Sprintf(run, "made"), "apply", "--server-side", "--force-conflicts", "-n", team, "-f", "-"),
+		Entry("replace a run", roles[1:], fmt.Sprintf(run, "there"), "replace", "-n", team, "-f", "-"),
+		Entry("delete a run", roles[1:], "", "delete", "trun", "none", "-n", team, "--ignore-not-found"),
+		Entry("delete all runs", roles[1:], "", "delete", "--raw", "/apis/tracking.runtag.dev/v1alpha1/namespaces/"+team+"/trainingruns?labelSelector=none"),
+		Entry("edit a project", roles[2:], "", "patch", "tproj", "there", "-n", team, "--type=merge", "-p", `{"spec": {"maxTagPolicy": "Merge"}}`),
+		Entry("apply a project", roles[2:], fmt.Sprintf(project, "made"), "apply", "-n", team, "-f", "-"),
+		Entry("delete a project", roles[2:], "", "delete", "tproj", "none", "-n", team, "--ignore-not-found"),
+		Entry("write a status: that is the operator's", nil, "", "patch", "trun", "there", "-n", team, "--subresource=status", "--type=merge", "-p", `{"status": {"tagCount": 1}}`),
+		Entry("write a project's status", nil, "", "patch", "tproj", "there", "-n", team, "--subresource=status", "--type=merge", "-p", `{"status": {"trackedRuns": 1}}`),
+		Entry("read the key", nil, "", "get", "secret", "wandb", "-n", team),
+		Entry("see runs of others", nil, "", "get", "trun", "-n", elsewhere),
+		Entry("label runs of others", nil, "", "label", "trun", "there", "-n", elsewhere, "--overwrite", "tag.runtag.dev/baseline="),
+		Entry("see the runs of all", nil, "", "get", "trun", "--all-namespaces"),
+	)
+
+	It("joins the role of the cluster that is as strong", func(ctx SpecContext) {
+		for role, joins := range map[string]string{"viewer": "view", "editor": "edit", "admin": "admin"} {
+			Expect(kubectl(ctx, "", "get", "clusterrole", "runtag-"+role, "-o", "jsonpath={.metadata.labels}")).
+				To(ContainSubstring(`"rbac.authorization.k8s.io/aggregate-to-` + joins + `":"true"`))
+		}
+	})
+})
