@@ -100,3 +100,29 @@ var _ = Describe("A controller that sets all labels whenever it sees the object"
 		h.ExpectTagsOn("a", "foreign", "labelled", "another")
 	})
 })
+
+var _ = Describe("A TrainingRun without its project", func() {
+	It("has no labels that could have been wiped when the project comes, and knows a wipe meanwhile", func(ctx SpecContext) {
+		start(ctx, controllerstest.Options{})
+		h.AddRun("a", "foreign")
+		run := h.NewRun("a")
+		run.Labels = labels{mirror.TagPrefix + "labelled": ""}
+		apply(run)
+		h.ExpectApplied(h.NewProject())
+		writes(1, func() { h.Step(10 * time.Minute) })
+		Expect(tagLabels(run)).To(Equal(labels{"foreign": "run", "labelled": ""}))
+		Expect(h.CountEvents(run, "LabelsWiped", nil)).To(BeZero())
+
+		By("the labels are wiped while there is none")
+		project := h.NewProject()
+		h.ExpectDeleted(project)
+		h.Settle()
+		kubectl("patch", "trun", "a", "--type=merge", "-p", `{"metadata":{"labels":null}}`)
+		h.Settle()
+		h.ExpectApplied(h.NewProject())
+		writes(0, func() { h.Step(10 * time.Minute) })
+		h.ExpectTagsOn("a", "foreign", "labelled")
+		Expect(tagLabels(run)).To(Equal(labels{"foreign": "run", "labelled": ""}))
+		Expect(h.CountEvents(run, "LabelsWiped", nil)).To(Equal(1))
+	})
+})

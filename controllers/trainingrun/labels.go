@@ -138,9 +138,10 @@ func (s *scope) declareLabels(in *tags.Input) {
 }
 
 // mirrorLabels writes the labels and annotations as they should be now: a label is put on before status records it, and
-// taken off only after status has forgotten it.
+// taken off only after status has forgotten it. Where the labels were not read, identity is written only before there is
+// any status: later, that it is gone tells a wipe.
 func (c *Controller) mirrorLabels(ctx context.Context, s *scope) error {
-	if s.releasing || s.wiped || s.tracker == nil || s.tracker.Backend() == nil || s.labels.Dialect.Tracker == "" {
+	if s.releasing || s.wiped || s.labels.Dialect.Tracker == "" && s.stored.Status.ObservedDeclarations != "" {
 		return nil
 	}
 	want := maps.Clone(s.run.Labels)
