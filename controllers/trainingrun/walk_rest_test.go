@@ -46,6 +46,11 @@ func (w *walk) comeToRest(ending int) {
 		}
 		if ending == undeclared {
 			w.edit(o, func(spec *v1alpha1.TrainingRunSpec) { spec.Tags = nil })
+			w.editLabels(o, func(run *v1alpha1.TrainingRun) {
+				for _, tag := range personal(run) {
+					w.unlabel(o, run, tag)
+				}
+			})
 			continue
 		}
 		w.edit(o, func(spec *v1alpha1.TrainingRunSpec) { spec.DeletionPolicy = v1alpha1.DeletionPolicyRemoveTags })
@@ -98,7 +103,7 @@ func (w *walk) settle() {
 
 // declared is what an object wants on the run.
 func declared(o *object) []string {
-	return slices.DeleteFunc(slices.Clone(o.run.Spec.Tags), func(tag string) bool { return slices.Contains(o.run.Spec.ExcludeTags, tag) })
+	return slices.DeleteFunc(slices.Concat(o.run.Spec.Tags, personal(o.run)), func(tag string) bool { return slices.Contains(o.run.Spec.ExcludeTags, tag) })
 }
 
 // checkObject checks an object that is there to stay, and what it wants.
@@ -122,6 +127,7 @@ func (w *walk) checkObject(o *object) {
 	if have := slices.Sorted(slices.Values(run.Tags)); !slices.Equal(shown, have) || o.run.Status.Run.UID != uid(run) {
 		w.fail("%s shows %q of run %s, want %q of run %s", o.name, shown, o.run.Status.Run.UID, have, uid(run))
 	}
+	w.checkLabels(o, run.Tags)
 	if o.run.Spec.TagPolicy == v1alpha1.TagPolicyObserve {
 		return
 	}
@@ -147,6 +153,7 @@ func (w *walk) checkAbsent(o *object) {
 		reason = v1alpha1.ReasonRunDeleted
 	}
 	w.h.ExpectCondition(o.run, v1alpha1.ConditionReady, metav1.ConditionFalse, reason)
+	w.checkPersonal(o)
 }
 
 // elsewhere says that another object wants the tag.

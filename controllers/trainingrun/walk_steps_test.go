@@ -22,7 +22,7 @@ func (w *walk) do(s step) {
 	}
 	w.t.Logf("%s", s)
 	w.h.Clock.Step(time.Microsecond) // no two things happen in the same moment
-	if !w.person(s) && !w.onTracker(s) && !w.operator(s) && !w.broken(s) {
+	if !w.person(s) && !w.personLabels(s) && !w.onTracker(s) && !w.operator(s) && !w.broken(s) {
 		w.fail("unknown step %s", s)
 	}
 	w.show()
@@ -34,7 +34,7 @@ func (w *walk) show() {
 	for _, o := range w.objects {
 		if n := len(o.versions); n > 0 {
 			v := o.versions[n-1]
-			w.t.Logf("    %s %s: tags %q, excluded %q, %s, %s; applied %v, removed %v, %s", o.name, v.ResourceVersion, v.Spec.Tags, v.Spec.ExcludeTags,
+			w.t.Logf("    %s %s: tags %q, labels %v, excluded %q, %s, %s; applied %v, removed %v, %s", o.name, v.ResourceVersion, v.Spec.Tags, v.Labels, v.Spec.ExcludeTags,
 				v.Spec.TagPolicy, v.Spec.DeletionPolicy, v.Status.AppliedTags, v.Status.RemovedTags, ready(v))
 		}
 	}
@@ -90,7 +90,7 @@ func (w *walk) create(o *object) {
 	run.Namespace, run.Name = o.namespace, o.name
 	run.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRemoveTags
 	w.h.ExpectApplied(run)
-	o.run, o.named = run, map[string]bool{}
+	o.run, o.named, o.labelled = run, map[string]bool{}, map[string]bool{}
 	w.stored(run.DeepCopy())
 	w.name(o)
 }

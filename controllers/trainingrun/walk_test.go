@@ -38,6 +38,7 @@ var (
 	// The first are drawn a little more often, and a walk that fails shrinks towards them.
 	whats = strings.Fields(`idle
 		spec+ pass send spec- pass send restart look old spec+ spec- pass send page+ page- script+ script+ script-start script-end
+		label pass send label unlabel pass send unlabel wipe unlabel-all label
 		old restart api tracker begin-look end-look end-look exclude include policy deletion delete create run-delete run-make later`)
 )
 

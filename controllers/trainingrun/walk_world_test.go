@@ -35,6 +35,8 @@ type object struct {
 	left            int                     // events TagsLeft at its deletion
 	versions        []*v1alpha1.TrainingRun // that were stored
 	named           map[string]bool         // tags that it ever named, since run and object are there
+	labelled        map[string]bool         // tags that labels of people declare
+	wiped           bool                    // its labels were wiped
 }
 
 // look is one that has been answered and not been taken in.
@@ -112,6 +114,9 @@ func (w *walk) stored(run *v1alpha1.TrainingRun) {
 	defer w.mu.Unlock()
 	for _, o := range w.objects {
 		if o.run != nil && o.run.UID == run.UID {
+			if n := len(o.versions); n > 0 {
+				w.forgive(o.versions[n-1], run)
+			}
 			o.versions = append(o.versions, run)
 		}
 	}
@@ -161,7 +166,7 @@ func (w *walk) isNamed(tag string) bool {
 func (w *walk) name(o *object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, tag := range slices.Concat(o.run.Spec.Tags, o.run.Spec.ExcludeTags) {
+	for _, tag := range slices.Concat(o.run.Spec.Tags, o.run.Spec.ExcludeTags, namedByLabels(o.versions[len(o.versions)-1])) {
 		o.named[tag] = true
 	}
 	for _, tag := range o.run.Spec.ExcludeTags {
