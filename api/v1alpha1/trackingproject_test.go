@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/runtag/runtag/api/v1alpha1"
 )
@@ -26,6 +27,7 @@ func onMLflow(url, fields string) string {
 const (
 	wandbURL  = "https://wandb.example"
 	mlflowURL = "https://mlflow.example"
+	badTTL    = "ttlAfterFinished must be a duration that is not negative"
 	badURL    = "use an http or https URL without user info, query and fragment"
 )
 
@@ -90,6 +92,24 @@ var _ = DescribeTable("Creating a TrackingProject", func(ctx SpecContext, spec, 
 	Entry("Go knows no days", onWandb(wandbURL, `fullInterval: 2d`), "fullInterval must be a duration of at least 1s"),
 
 	Entry("the ceiling is a policy", onWandb(wandbURL, `maxTagPolicy: Observe`), accepted),
+	Entry("runs may be imported", onWandb(wandbURL, `import: {policy: Active, tags: [a], withoutTags: [b], limit: 1, ttlAfterFinished: 1h30m}`), accepted),
+	Entry("all of them", onWandb(wandbURL, `import: {policy: All, limit: 100000}`), accepted),
+	Entry("by tag alone", onWandb(wandbURL, `import: {tags: ["it's", 'a"b']}`), accepted),
+	Entry("kept no longer than their end", onWandb(wandbURL, `import: {policy: Active, ttlAfterFinished: 0s}`), accepted),
+	Entry("other policies do not exist", onWandb(wandbURL, `import: {policy: Some}`), `supported values: "None", "Active", "All"`),
+	Entry("no run at all is None", onWandb(wandbURL, `import: {policy: All, limit: 0}`), "spec.import.limit"),
+	Entry("an unbounded import would fill the cluster", onWandb(wandbURL, `import: {policy: All, limit: 100001}`), "spec.import.limit"),
+	Entry("32 tags to import fit", onWandb(wandbURL, `import: {tags: `+tagList(32)+`, withoutTags: `+tagList(32)+`}`), accepted),
+	Entry("33 do not", onWandb(wandbURL, `import: {tags: `+tagList(33)+`}`), "must have at most 32 items"),
+	Entry("nor 33 that keep out", onWandb(wandbURL, `import: {withoutTags: `+tagList(33)+`}`), "must have at most 32 items"),
+	Entry("a tag to import has a name", onWandb(wandbURL, `import: {tags: [""]}`), "spec.import.tags[0]"),
+	Entry("as long as a tag may be", onWandb(wandbURL, `import: {tags: [`+long(250)+`]}`), accepted),
+	Entry("and no longer", onWandb(wandbURL, `import: {withoutTags: [`+long(251)+`]}`), "spec.import.withoutTags[0]"),
+	Entry("a tag is named once", onWandb(wandbURL, `import: {tags: [a, a]}`), "Duplicate value"),
+	Entry("no run ended in the future", onWandb(wandbURL, `import: {ttlAfterFinished: -1h}`), badTTL),
+	Entry("a word is no ttl", onWandb(wandbURL, `import: {ttlAfterFinished: long}`), badTTL),
+	Entry("days are no unit of Go's here either", onWandb(wandbURL, `import: {ttlAfterFinished: 7d}`), badTTL),
+	Entry("a ttl has a unit", onWandb(wandbURL, `import: {ttlAfterFinished: 3600}`), "must be of type string"),
 	Entry("other ceilings do not exist", onWandb(wandbURL, `maxTagPolicy: None`), `supported values: "Observe", "Add", "Merge", "Exclusive"`),
 )
 
@@ -116,6 +136,7 @@ var _ = DescribeTable("Changing a TrackingProject", func(ctx SpecContext, before
 	Entry("but not to nowhere", onWandb(wandbURL, ""), onWandb("https://me@new.example", ""), badURL),
 	Entry("experiments come and go", onMLflow(mlflowURL, ""), `{mlflow: {trackingURI: "https://mlflow.example", experiments: [other]}}`, accepted),
 	Entry("keys are rotated", onWandb(wandbURL, ""), `{wandb: {entity: acme, project: capsules, apiKeySecretRef: {name: new, key: new}}}`, accepted),
+	Entry("so does what is imported", onWandb(wandbURL, ""), onWandb(wandbURL, `import: {policy: All}`), accepted),
 	Entry("ceiling, intervals and suspension may change", onWandb(wandbURL, ""), onWandb(wandbURL, `maxTagPolicy: Exclusive, interval: 5s, fullInterval: 1h, suspend: true`), accepted),
 )
 
@@ -193,3 +214,39 @@ func fullProjectStatus() v1alpha1.TrackingProjectStatus {
 		Verified:    &v1alpha1.VerifiedSource{URL: wandbURL, Secrets: "wandb=uid/1"},
 	}
 }
+
+var _ = DescribeTable("The defaults of import", func(ctx SpecContext, fields, want string) {
+	obj := object("TrackingProject", onWandb(wandbURL, fields))
+	Expect(k8sClient.Create(ctx, obj)).To(Succeed())
+	spec, ok := obj.Object["spec"].(map[string]any)
+	Expect(ok).To(BeTrue())
+	Expect(spec["import"]).To(BeEquivalentTo(fromYAML(want)))
+},
+	Entry("nothing is imported unless it is asked for", "", `{policy: None, limit: 1000, ttlAfterFinished: 168h}`),
+	Entry("an empty import is none", `import: {}`, `{policy: None, limit: 1000, ttlAfterFinished: 168h}`),
+	Entry("what is given stays", `import: {policy: Active, limit: 7, ttlAfterFinished: 0s}`, `{policy: Active, limit: 7, ttlAfterFinished: 0s}`),
+)
+
+func fromYAML(text string) map[string]any {
+	GinkgoHelper()
+	var fields map[string]any
+	Expect(yaml.Unmarshal([]byte(text), &fields)).To(Succeed())
+	if n, ok := fields["limit"].(float64); ok {
+		fields["limit"] = int64(n) // as the API server's decoder has it
+	}
+	return fields
+}
+
+var _ = It("A typed project leaves the defaults of import to the server", func(ctx SpecContext) {
+	project := &v1alpha1.TrackingProject{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "x-"},
+		Spec: v1alpha1.TrackingProjectSpec{Wandb: &v1alpha1.WandbProject{
+			Entity: "acme", Project: "capsules", APIKeySecretRef: v1alpha1.SecretKeyReference{Name: "wandb", Key: "api-key"},
+		}},
+	}
+	project.Spec.Import.Policy = v1alpha1.ImportActive
+	Expect(k8sClient.Create(ctx, project)).To(Succeed())
+	Expect(project.Spec.Import).To(Equal(v1alpha1.ImportSpec{
+		Policy: v1alpha1.ImportActive, Limit: 1000, TTLAfterFinished: metav1.Duration{Duration: 168 * time.Hour},
+	}))
+})

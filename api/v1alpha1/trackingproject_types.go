@@ -147,7 +147,9 @@ type ImportSpec struct {
 	// ttlAfterFinished is how long an imported run is kept after its end, under Active.
 	// +optional
 	// +kubebuilder:default="168h"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="ttlAfterFinished can't be negative"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$')",message="ttlAfterFinished must be a duration that is not negative, such as 168h or 0s"
 	TTLAfterFinished metav1.Duration `json:"ttlAfterFinished,omitempty,omitzero"`
 }
 
