@@ -68,6 +68,8 @@ spec:
 `, m.server.URL, mlflowExperiment)
 }
 
+func (m *mlflow) imported(run string) string { return "capsules-" + m.ids[run] }
+
 // runField goes by name, as MLflow chooses the ids itself.
 func (m *mlflow) runField(run string) string { return "runName: " + run }
 
@@ -147,7 +149,7 @@ func (m *mlflow) personRemoves(run, tag string) string {
 
 func (m *mlflow) cast() cast {
 	return cast{
-		first: "nightly-1", late: "nightly-2",
+		first: "nightly-1", late: "nightly-2", imported: "nightly-3",
 		own:      []string{"first-try", "team=nlp"},
 		declared: []string{"in_production", "team=vision"},
 		hidden:   "team=nlp",

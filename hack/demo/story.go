@@ -46,10 +46,27 @@ type step struct {
 	// commands as a person types them; the seconds count from the end of the last one. Those in after show more, once
 	// both sides are as wanted.
 	commands, after []string
-	// run that the step is about; empty where nothing changes.
-	run  string
-	want want
+	// about are the runs that the step changes; none where it only shows something.
+	about []subject
 }
+
+// subject is a run, and what is to be seen of it.
+type subject struct {
+	run string
+	// imported says that its TrainingRun is the one that the operator made of its own accord.
+	imported bool
+	want     want
+}
+
+// object is the name of its TrainingRun.
+func (s subject) object(t tracker) string {
+	if s.imported {
+		return t.imported(s.run)
+	}
+	return object(s.run)
+}
+
+func one(run string, w want) []subject { return []subject{{run: run, want: w}} }
 
 // want is what a step is to lead to.
 type want struct {
@@ -68,7 +85,9 @@ type want struct {
 }
 
 // story is the walk through what runtag does.
-func story(t tracker) []step { return slices.Concat(declaring(t), living(t), leaving(t)) }
+func story(t tracker) []step {
+	return slices.Concat(declaring(t), living(t), leaving(t), labelling(t))
+}
 
 // declaring is what people do in Kubernetes.
 func declaring(t tracker) []step {
@@ -84,7 +103,7 @@ func declaring(t tracker) []step {
 	}, {
 		title: "2. Tags land", say: "A TrainingRun stands for one run and says which tags it should have.",
 		commands: []string{"cat " + file(run), "kubectl apply -f " + file(run)},
-		run:      run, want: synced(left, first, second),
+		about:    one(run, synced(left, first, second)),
 	}, {
 		title: "3. Look at it", say: "kubectl shows what is on the run, whether it is as declared, and what was done.",
 		commands: []string{
@@ -94,11 +113,11 @@ func declaring(t tracker) []step {
 	}, {
 		title: "4. An edit adds a tag", say: "Whatever edits the object will do: Git, kubectl, another controller.",
 		commands: []string{tagged(run, first, second, "paper")},
-		run:      run, want: synced(left, first, second, "paper"),
+		about:    one(run, synced(left, first, second, "paper")),
 	}, {
 		title: "5. Undeclaring takes it off", say: c.undeclared,
 		commands: []string{tagged(run, first, "paper")},
-		run:      run, want: synced(c.own, first, "paper"),
+		about:    one(run, synced(c.own, first, "paper")),
 	}}
 }
 
@@ -115,20 +134,20 @@ func living(t tracker) []step {
 	return []step{{
 		title: "6. The script has tags of its own", say: c.scriptTags,
 		commands: []string{"echo 0.04 > loss"},
-		run:      run, want: synced(slices.Concat(c.own, []string{"release_candidate"}), first, "paper").seeing(c.wiped...),
+		about:    one(run, synced(slices.Concat(c.own, []string{"release_candidate"}), first, "paper").seeing(c.wiped...)),
 	}, {
 		title: "7. So do people", say: "Somebody tags the run on the tracker: Kubernetes shows it, as the run's own, and leaves it alone.",
 		commands: []string{t.personAdds(run, "looks-good", "debug")},
-		run:      run, want: synced(debugged, first, "paper"),
+		about:    one(run, synced(debugged, first, "paper")),
 	}, {
 		title: "8. Drift is healed", say: "Somebody takes a declared tag off on the tracker: it is put back, and the status remembers.",
 		commands: []string{t.personRemoves(run, first)},
 		after:    []string{"kubectl get trun " + object(run) + ` -o jsonpath='{range .status.history[:3]}{.time} {.change} {.tag} by {.source}{"\n"}{end}'`},
-		run:      run, want: synced(debugged, first, "paper").seeing(first),
+		about:    one(run, synced(debugged, first, "paper").seeing(first)),
 	}, {
 		title: "9. Some tags are not wanted", say: "An excluded tag is kept off, whoever puts it there.",
 		commands: []string{patch("trun", object(run), `"excludeTags":["debug"]`)},
-		run:      run, want: synced(judged(c), first, "paper"),
+		about:    one(run, synced(judged(c), first, "paper")),
 	}}
 }
 
@@ -139,24 +158,53 @@ func leaving(t tracker) []step {
 	return []step{{
 		title: "10. Look, don't touch", say: "Under the project's ceiling Observe nothing is written: what would change is pending.",
 		commands: []string{patch("tproj", "capsules", `"maxTagPolicy":"Observe"`), tagged(run, first, "paper", "published")},
-		run:      run, want: synced(judged(c), first, "paper").holding("published"),
+		about:    one(run, synced(judged(c), first, "paper").holding("published")),
 	}, {
 		title: "11. Go", say: "The ceiling is raised to Merge, and what was pending is done.",
 		commands: []string{patch("tproj", "capsules", `"maxTagPolicy":"Merge"`)},
-		run:      run, want: synced(judged(c), first, "paper", "published"),
+		about:    one(run, synced(judged(c), first, "paper", "published")),
 	}, {
 		title: "12. A run that does not exist yet", say: "Its TrainingRun waits for it.",
 		commands: []string{"kubectl apply -f " + file(c.late)},
 		after:    []string{"kubectl get trun -o wide"},
-		run:      c.late, want: want{absent: true, reason: v1alpha1.ReasonRunNotFound},
+		about:    one(c.late, want{absent: true, reason: v1alpha1.ReasonRunNotFound}),
 	}, {
 		title: "13. It appears", say: "Its tags land as soon as somebody starts it.",
 		commands: []string{"echo 0.9 > loss", train(c.late)},
-		run:      c.late, want: synced(c.own, "nightly"),
+		about:    one(c.late, synced(c.own, "nightly")),
 	}, {
 		title: "14. Goodbye", say: "With deletionPolicy RemoveTags, deleting the TrainingRun takes off what it declared, and only that.",
 		commands: []string{patch("trun", object(run), `"deletionPolicy":"RemoveTags"`), "kubectl delete trun " + object(run)},
-		run:      run, want: want{tags: judged(c), gone: true},
+		about:    one(run, want{tags: judged(c), gone: true}),
+	}}
+}
+
+// labelling is what people do without a manifest.
+func labelling(t tracker) []step {
+	c := t.cast()
+	run, name := c.first, t.imported(c.first)
+	left := slices.DeleteFunc(judged(c), func(tag string) bool { return tag == "looks-good" })
+	return []step{{
+		title: "15. Runs appear by themselves", say: "With spec.import, whatever trains gets a TrainingRun: the run from before, and one that somebody starts now.",
+		commands: []string{patch("tproj", "capsules", `"import":{"policy":"Active"}`), train(c.imported)},
+		after:    []string{"kubectl get trun -l tracking.runtag.dev/imported=true"},
+		about:    []subject{{run, true, synced(judged(c))}, {c.imported, true, synced(c.own)}},
+	}, {
+		title: "16. A label is a tag", say: "Every tag is a label, and a label that somebody puts on is a tag.",
+		commands: []string{"kubectl label --overwrite trun " + name + " tag.runtag.dev/published="},
+		about:    []subject{{run, true, synced(judged(c), "published")}},
+	}, {
+		title: "17. Taking a label off takes the tag off", say: "Even one that somebody put there on the tracker.",
+		commands: []string{"kubectl label trun " + name + " tag.runtag.dev/looks-good-"},
+		about:    []subject{{run, true, synced(left, "published")}},
+	}, {
+		title: "18. Many at once", say: "A selector finds runs by their tags, and labels them all, whoever made their TrainingRuns.",
+		commands: []string{"kubectl label --overwrite trun -l tracking.runtag.dev/project=capsules,tag.runtag.dev/first-try tag.runtag.dev/reviewed="},
+		after:    []string{"kubectl get trun -l tag.runtag.dev/reviewed"},
+		about: []subject{
+			{run, true, synced(left, "published", "reviewed")}, {c.imported, true, synced(c.own, "reviewed")},
+			{c.late, false, synced(c.own, "nightly", "reviewed")},
+		},
 	}}
 }
 

@@ -22,6 +22,8 @@ type tracker interface {
 	env() []string
 	// project is the manifest of the TrackingProject, with its Secret if it has one.
 	project() string
+	// imported is the name of the TrainingRun that the operator makes of a run that is there.
+	imported(run string) string
 	// runField is the line of a TrainingRun's spec that says which run it is.
 	runField(run string) string
 	// training is the source of train.py.
@@ -39,8 +41,8 @@ type tracker interface {
 
 // cast is where the story differs between trackers.
 type cast struct {
-	// first and late are the runs, by the name that train.py is started with.
-	first, late string
+	// first, late and imported are the runs, by the name that train.py is started with.
+	first, late, imported string
 	// own are the tags that train.py sets at its start.
 	own []string
 	// declared are the first tags of the manifest; the second is taken out again.

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/mirror"
 )
 
 // walk goes through the steps and ends at the first that does not lead to what it should.
@@ -36,48 +37,70 @@ func (s *stage) take(ctx context.Context, st step) error {
 			return err
 		}
 	}
-	if st.run == "" {
+	if len(st.about) == 0 {
 		s.n.success("done")
 		return nil
 	}
-	seen := "on the tracker %.2f s after the command"
-	began := time.Now()
-	if err := s.await(ctx, "on the tracker", func() error {
-		got, err := s.tracker.tags(ctx, st.run)
-		if errors.Is(err, errNoRun) && !st.want.absent {
-			began, seen = time.Now(), "on the tracker %.2f s after the run appeared"
-		}
-		return st.want.onTracker(got, err)
-	}); err != nil {
+	says, took, err := s.see(ctx, st.about, entered)
+	if err != nil {
 		return s.explain(ctx, st, err)
 	}
-	took := time.Since(began)
-	if err := s.await(ctx, "in Kubernetes", func() error {
-		run, err := s.trainingRun(ctx, st.run)
-		if err != nil {
+	for _, about := range st.about {
+		if err := s.show(ctx, about); err != nil {
 			return err
 		}
-		return st.want.inKubernetes(run, entered)
-	}); err != nil {
-		return s.explain(ctx, st, err)
-	}
-	// What must not change on the tracker has to be as it was now that Kubernetes is done with the step.
-	if err := st.want.onTracker(s.tracker.tags(ctx, st.run)); err != nil {
-		return s.explain(ctx, st, fmt.Errorf("on the tracker, in the end: %w", err))
-	}
-	if err := s.show(ctx, st.run); err != nil {
-		return err
 	}
 	for _, command := range st.after {
 		if err := s.shell(ctx, command); err != nil {
 			return err
 		}
 	}
-	if st.want.absent || len(st.want.pending) > 0 {
-		seen, took = "nothing changed on the tracker; Kubernetes says so %.2f s after the command", time.Since(began)
-	}
-	s.n.success(seen, took.Seconds())
+	s.n.success(says, took.Seconds())
 	return nil
+}
+
+// see waits until the tracker, and then Kubernetes, shows all that a step leads to; it gives what to say of how long that
+// took.
+func (s *stage) see(ctx context.Context, all []subject, entered time.Time) (says string, took time.Duration, err error) {
+	says = "on the tracker %.2f s after the command"
+	began, still, appears := time.Now(), false, false
+	for _, about := range all {
+		still = still || about.want.absent || len(about.want.pending) > 0
+		if err := s.await(ctx, "on the tracker", func() error {
+			got, err := s.tracker.tags(ctx, about.run)
+			if errors.Is(err, errNoRun) && !about.want.absent {
+				began, appears, says = time.Now(), about.imported, "on the tracker %.2f s after the run appeared"
+			}
+			return about.want.onTracker(got, err)
+		}); err != nil {
+			return "", 0, err
+		}
+	}
+	took = time.Since(began)
+	for _, about := range all {
+		if err := s.await(ctx, "in Kubernetes", func() error {
+			run, err := s.trainingRun(ctx, about.object(s.tracker))
+			if err != nil {
+				return err
+			}
+			return about.want.inKubernetes(run, entered)
+		}); err != nil {
+			return "", 0, err
+		}
+	}
+	if appears { // with all its tags
+		says, took = "in Kubernetes %.2f s after the run appeared", time.Since(began)
+	}
+	// What must not change on the tracker has to be as it was now that Kubernetes is done with the step.
+	for _, about := range all {
+		if err := about.want.onTracker(s.tracker.tags(ctx, about.run)); err != nil {
+			return "", 0, fmt.Errorf("on the tracker, in the end: %w", err)
+		}
+	}
+	if still {
+		return "nothing changed on the tracker; Kubernetes says so %.2f s after the command", time.Since(began), nil
+	}
+	return says, took, nil
 }
 
 // explain adds to an error what both sides show.
@@ -85,13 +108,17 @@ func (s *stage) explain(ctx context.Context, st step, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	return errors.Join(err, s.show(ctx, st.run), fmt.Errorf("the end of the operator's log:\n%s", tail(s.dir+"/manager.log", 10)))
+	errs := []error{err}
+	for _, about := range st.about {
+		errs = append(errs, s.show(ctx, about))
+	}
+	return errors.Join(append(errs, fmt.Errorf("the end of the operator's log:\n%s", tail(s.dir+"/manager.log", 10)))...)
 }
 
-// trainingRun reads the TrainingRun of a run; nil where there is none.
-func (s *stage) trainingRun(ctx context.Context, run string) (*v1alpha1.TrainingRun, error) {
+// trainingRun reads a TrainingRun; nil where there is none.
+func (s *stage) trainingRun(ctx context.Context, name string) (*v1alpha1.TrainingRun, error) {
 	found := &v1alpha1.TrainingRun{}
-	err := s.cluster.Get(ctx, types.NamespacedName{Namespace: metav1.NamespaceDefault, Name: object(run)}, found)
+	err := s.cluster.Get(ctx, types.NamespacedName{Namespace: metav1.NamespaceDefault, Name: name}, found)
 	if apierrors.IsNotFound(err) {
 		return nil, nil // no object is an answer, not an error
 	}
@@ -130,6 +157,9 @@ func (w want) inKubernetes(run *v1alpha1.TrainingRun, began time.Time) error {
 	if err := w.inStatus(run); err != nil {
 		return err
 	}
+	if err := w.inLabels(run); err != nil {
+		return err
+	}
 	for _, tag := range w.lost {
 		if !lost(run, tag, began) {
 			return fmt.Errorf("expected in status.history that somebody took %s off, seen %+v", tag, run.Status.History)
@@ -163,6 +193,25 @@ func (w want) inStatus(run *v1alpha1.TrainingRun) error {
 	return nil
 }
 
+// inLabels says which labels of tags are not as they should be. Those of tags with a value have another prefix.
+func (w want) inLabels(run *v1alpha1.TrainingRun) error {
+	var want, got []string
+	for _, tag := range w.tags {
+		if !strings.Contains(tag, "=") {
+			want = append(want, tag)
+		}
+	}
+	for label := range run.Labels {
+		if tag, ok := strings.CutPrefix(label, mirror.TagPrefix); ok {
+			got = append(got, tag)
+		}
+	}
+	if !sameTags(got, want) {
+		return fmt.Errorf("expected labels for the tags %v, seen %v", sorted(want), sorted(got))
+	}
+	return nil
+}
+
 // lost says whether the history has that somebody else took a tag off since a time; it keeps whole seconds.
 func lost(run *v1alpha1.TrainingRun, tag string, since time.Time) bool {
 	return slices.ContainsFunc(run.Status.History, func(h v1alpha1.TagHistory) bool {
@@ -175,8 +224,9 @@ func sorted(tags []string) []string { return slices.Sorted(slices.Values(tags)) 
 func sameTags(a, b []string) bool { return slices.Equal(sorted(a), sorted(b)) }
 
 // show puts both sides beside each other, a tag per line, with what changed on the tracker since the last time.
-func (s *stage) show(ctx context.Context, run string) error {
-	found, err := s.trainingRun(ctx, run)
+func (s *stage) show(ctx context.Context, about subject) error {
+	run, name := about.run, about.object(s.tracker)
+	found, err := s.trainingRun(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -187,7 +237,7 @@ func (s *stage) show(ctx context.Context, run string) error {
 	} else if err != nil {
 		return err
 	}
-	left := "Kubernetes: no TrainingRun " + object(run)
+	left := "Kubernetes: no TrainingRun " + name
 	if found != nil {
 		left = "Kubernetes: " + found.Name
 		if ready := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionReady); ready != nil {

@@ -71,6 +71,8 @@ spec:
 `, wandbKey, w.base, wandbEntity, wandbProject)
 }
 
+func (w *wandb) imported(run string) string { return "capsules-" + run }
+
 func (w *wandb) runField(run string) string { return "runID: " + run }
 
 func (w *wandb) tags(ctx context.Context, run string) ([]string, error) {
@@ -111,7 +113,7 @@ func (w *wandb) personRemoves(run, tag string) string {
 
 func (w *wandb) cast() cast {
 	return cast{
-		first: "3f9a1c", late: "77b2c0",
+		first: "3f9a1c", late: "77b2c0", imported: "c41d9e",
 		own:        []string{"first-try"},
 		declared:   []string{"in_production", "baseline"},
 		wiped:      []string{"in_production", "paper"},
