@@ -144,6 +144,17 @@ func (t *mlflow) scriptAdds(ctx context.Context, run runRef, tags ...string) {
 	t.add(ctx, run, tags...)
 }
 
+func (t *mlflow) logLoss(ctx context.Context, run runRef, loss float64) {
+	GinkgoHelper()
+	Expect(t.worker.call(ctx, "log_loss", map[string]any{"run": run.id, "loss": loss}, nil)).To(Succeed())
+}
+
+// apiAppends is MlflowClient().set_tag(…).
+func (t *mlflow) apiAppends(ctx context.Context, run runRef, tags ...string) {
+	GinkgoHelper()
+	t.add(ctx, run, tags...)
+}
+
 func (t *mlflow) remove(ctx context.Context, run runRef, keys ...string) {
 	GinkgoHelper()
 	Expect(t.worker.call(ctx, "delete_tags", map[string]any{"run": run.id, "keys": keys}, nil)).To(Succeed())

@@ -15,6 +15,7 @@ var _ = Describe("A running manager", Ordered, ContinueOnFailure, func() {
 			policySpecs(t)
 			identitySpecs(t)
 			trainingSpecs(t)
+			sevenWaysSpecs(t)
 			deletionSpecs(t)
 			quietSpecs(t)
 			kubectlSpecs(t)

@@ -31,6 +31,10 @@ type tracker interface {
 	finish(ctx context.Context, run runRef)
 	// scriptAdds is the script itself tagging its run; it may take the client some seconds to send it.
 	scriptAdds(ctx context.Context, run runRef, tags ...string)
+	// logLoss is a step of a training loop, which tags its run release_candidate once the loss is low.
+	logLoss(ctx context.Context, run runRef, loss float64)
+	// apiAppends is somebody adding tags with the client's public API, whatever the run's state.
+	apiAppends(ctx context.Context, run runRef, tags ...string)
 	// people's edits with the real client: they add and take off tags, and delete the run.
 	add(ctx context.Context, run runRef, tags ...string)
 	remove(ctx context.Context, run runRef, tags ...string)

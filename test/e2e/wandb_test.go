@@ -153,6 +153,13 @@ func (t *wandb) apiAppends(ctx context.Context, run runRef, tags ...string) {
 	Expect(t.worker.call(ctx, "append", t.about(run, tags...), nil)).To(Succeed())
 }
 
+func (t *wandb) logLoss(ctx context.Context, run runRef, loss float64) {
+	GinkgoHelper()
+	arguments := t.about(run)
+	arguments["loss"] = loss
+	Expect(t.worker.call(ctx, "log_loss", arguments, nil)).To(Succeed())
+}
+
 func (t *wandb) about(run runRef, tags ...string) map[string]any {
 	arguments := map[string]any{"project": run.project, "run": run.id}
 	if tags != nil {

@@ -17,6 +17,13 @@ def start(project, name=None, tags=None):
     return run
 
 
+def log_loss(run, loss):
+    """A step of a training loop that tags its run once the loss is low."""
+    client.log_metric(run, "loss", loss)
+    if loss < 0.05:
+        client.set_tag(run, "release_candidate", "true")
+
+
 def finish(run):
     client.set_terminated(run)
 
@@ -43,4 +50,4 @@ def restore(run):
     client.restore_run(run)
 
 
-serve([experiment, start, finish, tags, set_tags, delete_tags, delete, restore])
+serve([experiment, start, log_loss, finish, tags, set_tags, delete_tags, delete, restore])

@@ -26,6 +26,14 @@ def add(project, run, tags):
     training[project, run].tags += tuple(tags)
 
 
+def log_loss(project, run, loss):
+    """A step of a training loop that tags its run once the loss is low."""
+    trained = training[project, run]
+    trained.log({"loss": loss})
+    if loss < 0.05 and "release_candidate" not in trained.tags:
+        trained.tags += ("release_candidate",)
+
+
 def fetch(project, run):
     api.flush()
     return api.run(f"acme/{project}/{run}")
@@ -46,4 +54,4 @@ def delete(project, run):
     fetch(project, run).delete()
 
 
-serve([start, finish, add, tags, append, delete])
+serve([start, finish, add, log_loss, tags, append, delete])
