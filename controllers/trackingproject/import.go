@@ -70,7 +70,7 @@ func (s *scope) consider(runs []backend.Run) {
 	for _, run := range runs {
 		_, known := s.candidates.found[run.ID]
 		_, late := s.candidates.beyond[run.ID]
-		if !known && !late && s.byID[run.ID] == nil && s.candidates.rules.Keeps(run, s.asked(run), s.now) {
+		if !known && !late && s.byID[run.ID] == nil && s.candidates.rules.Wants(run, s.asked(run), s.now) {
 			s.candidates.found[run.ID] = run
 		}
 	}
@@ -150,7 +150,7 @@ func (c *Controller) importRuns(ctx context.Context, s *scope) error {
 	m := s.memory
 	m.waiting = slices.DeleteFunc(m.waiting, func(r backend.Run) bool {
 		_, again := s.candidates.found[r.ID]
-		return again || s.byID[r.ID] != nil || !s.candidates.rules.Keeps(r, s.asked(r), s.now)
+		return again || s.byID[r.ID] != nil || !s.candidates.rules.Wants(r, s.asked(r), s.now)
 	})
 	m.waiting = slices.AppendSeq(m.waiting, maps.Values(s.candidates.found))
 	slices.SortFunc(m.waiting, byUrgency)
@@ -260,7 +260,7 @@ func (c *Controller) takeAway(ctx context.Context, s *scope, run *v1alpha1.Train
 	}
 	view, rules := s.tracker.Snapshot.Get(run.Spec.RunID), s.candidates.rules
 	switch {
-	case view.Presence == snapshot.Present && rules.Keeps(view.Run, s.asked(view.Run), s.now):
+	case view.Presence == snapshot.Present && rules.Wants(view.Run, s.asked(view.Run), s.now):
 		if until := rules.Until(view.Run, s.asked(view.Run)); !until.IsZero() {
 			s.dueAt(until)
 		}

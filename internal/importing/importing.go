@@ -36,9 +36,9 @@ type Rules struct {
 // Off says that nothing is imported.
 func (r Rules) Off() bool { return r.Policy != Active && r.Policy != All && len(r.Tags) == 0 }
 
-// Wants says whether a run qualifies for a TrainingRun now. names are the tags on the run by name; isNew says that it was
-// first seen since the previous look.
-func (r Rules) Wants(run backend.Run, names []string, isNew bool, now time.Time) bool {
+// Wants says whether a run qualifies for a TrainingRun now, and keeps the one it has. names are the tags on the run by
+// name. Under Active one that has ended qualifies for some time: it was active at a look, or is first seen now.
+func (r Rules) Wants(run backend.Run, names []string, now time.Time) bool {
 	if carries(names, r.WithoutTags) {
 		return false
 	}
@@ -49,15 +49,10 @@ func (r Rules) Wants(run backend.Run, names []string, isNew bool, now time.Time)
 	case All:
 		return true
 	case Active:
-		return run.State.Active() || isNew && r.fresh(run, now)
+		return run.State.Active() || r.fresh(run, now)
 	case None:
 	}
 	return false
-}
-
-// Keeps says whether an imported run still qualifies: one under Active until some time after its end.
-func (r Rules) Keeps(run backend.Run, names []string, now time.Time) bool {
-	return r.Wants(run, names, true, now)
 }
 
 // fresh says whether a run ended less than the TTL ago.

@@ -30,42 +30,35 @@ func TestRules(t *testing.T) {
 		rules        Rules
 		run          backend.Run
 		names        []string
-		// wanted at a look, wanted where the run is new, and kept once it was imported.
-		wants, wantsNew, keeps bool
+		wants        bool
 		// until is how long before noon, or after it, the run stops to qualify by time alone.
 		until time.Duration
 		never bool
 	}{
 		{name: "none", reason: "nothing", rules: Rules{Policy: None, TTL: week}, run: active(), never: true},
 		{name: "no policy", reason: "nothing that is not asked for", rules: Rules{TTL: week}, run: active(), never: true},
-		{name: "all", reason: "every run, and no ttl", rules: Rules{Policy: All}, run: endedAgo(10 * week), wants: true, wantsNew: true, keeps: true, never: true},
-		{name: "active", reason: "at a look", rules: Rules{Policy: Active, TTL: week}, run: active(), wants: true, wantsNew: true, keeps: true, never: true},
+		{name: "all", reason: "every run, and no ttl", rules: Rules{Policy: All}, run: endedAgo(10 * week), wants: true, never: true},
+		{name: "active", reason: "at a look", rules: Rules{Policy: Active, TTL: week}, run: active(), wants: true, never: true},
 		{name: "ended between two looks", reason: "it is imported though no look saw it active", rules: Rules{Policy: Active, TTL: week}, run: endedAgo(time.Minute),
-			wantsNew: true, keeps: true, until: week - time.Minute},
+			wants: true, until: week - time.Minute},
 		{name: "ended at the ttl", reason: "its time is over then, not later", rules: Rules{Policy: Active, TTL: week}, run: endedAgo(week)},
 		{name: "ended before the ttl", reason: "a run that ended longer ago is not imported", rules: Rules{Policy: Active, TTL: week}, run: endedAgo(2 * week), until: -week},
 		{name: "no ttl", reason: "gone when it ends", rules: Rules{Policy: Active}, run: endedAgo(0)},
 		{name: "no end, no heartbeat", reason: "all that is known is when it began", rules: Rules{Policy: Active, TTL: week}, run: lost, until: -week},
-		{name: "no end, a heartbeat", reason: "the last sign of life", rules: Rules{Policy: Active, TTL: week}, run: beat, wantsNew: true, keeps: true, until: week - time.Hour},
+		{name: "no end, a heartbeat", reason: "the last sign of life", rules: Rules{Policy: Active, TTL: week}, run: beat, wants: true, until: week - time.Hour},
 		{name: "a tag, and no policy", reason: "runs with one of the tags are imported too, whatever their state", rules: Rules{Policy: None, Tags: []string{"keep", "also"}},
-			run: endedAgo(10 * week), names: []string{"x", "also"}, wants: true, wantsNew: true, keeps: true, never: true},
+			run: endedAgo(10 * week), names: []string{"x", "also"}, wants: true, never: true},
 		{name: "another tag", reason: "only those", rules: Rules{Policy: None, Tags: []string{"keep"}}, run: active(), names: []string{"x"}, never: true},
 		{name: "a tag after the ttl", reason: "kept while it carries it", rules: Rules{Policy: Active, TTL: week, Tags: []string{"keep"}}, run: endedAgo(2 * week),
-			names: []string{"keep"}, wants: true, wantsNew: true, keeps: true, never: true},
+			names: []string{"keep"}, wants: true, never: true},
 		{name: "without", reason: "never, though it is active and carries a tag that is wanted", rules: Rules{Policy: All, Tags: []string{"keep"}, WithoutTags: []string{"debug"}},
 			run: active(), names: []string{"debug", "keep"}, never: true},
 		{name: "without, after its end", reason: "time changes nothing", rules: Rules{Policy: Active, TTL: week, WithoutTags: []string{"debug"}}, run: endedAgo(time.Hour),
 			names: []string{"debug"}, never: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := c.rules.Wants(c.run, c.names, false, noon); got != c.wants {
+			if got := c.rules.Wants(c.run, c.names, noon); got != c.wants {
 				t.Errorf("%s: wants %v", c.reason, got)
-			}
-			if got := c.rules.Wants(c.run, c.names, true, noon); got != c.wantsNew {
-				t.Errorf("%s: new, wants %v", c.reason, got)
-			}
-			if got := c.rules.Keeps(c.run, c.names, noon); got != c.keeps {
-				t.Errorf("%s: keeps %v", c.reason, got)
 			}
 			want := noon.Add(c.until)
 			if c.never {
@@ -95,7 +88,7 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// TestRulesAgree: what is imported is kept, until the time that Until gives and not after; and what is off imports nothing.
+// TestRulesAgree: what is imported is kept until the time that Until gives and not after; and what is off imports nothing.
 func TestRulesAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		some := func(label string) []string {
@@ -109,17 +102,17 @@ func TestRulesAgree(t *testing.T) {
 		if !run.State.Active() && rapid.Bool().Draw(t, "ended") {
 			run.FinishedAt = noon.Add(-time.Duration(rapid.IntRange(0, 3).Draw(t, "hours")) * time.Hour)
 		}
-		names, isNew := some("names"), rapid.Bool().Draw(t, "new")
-		if rules.Wants(run, names, isNew, noon) && (rules.Off() || !rules.Keeps(run, names, noon)) {
-			t.Fatal("what is imported is not kept")
+		names := some("names")
+		if rules.Off() && rules.Wants(run, names, noon) {
+			t.Fatal("what is off imports")
 		}
 		until := rules.Until(run, names)
 		switch {
 		case until.IsZero():
-			if rules.Keeps(run, names, noon) != rules.Keeps(run, names, noon.Add(1000*week)) {
+			if rules.Wants(run, names, noon) != rules.Wants(run, names, noon.Add(1000*week)) {
 				t.Fatal("time alone changes what is kept, and Until does not say when")
 			}
-		case rules.Keeps(run, names, until) || rules.TTL > 0 && !rules.Keeps(run, names, until.Add(-time.Second)):
+		case rules.Wants(run, names, until) || rules.TTL > 0 && !rules.Wants(run, names, until.Add(-time.Second)):
 			t.Fatalf("kept until %v, and not until then", until)
 		}
 	})
