@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -103,6 +104,24 @@ var _ = Describe("Imported TrainingRuns", func() {
 		h.Step(time.Hour - time.Second)
 		Expect(tracked()).To(HaveLen(1))
 		h.Step(2 * time.Second)
+		Expect(tracked()).To(BeEmpty())
+	})
+
+	It("go when their run is deleted before anything was written down of it", func() {
+		h.AddActiveRun("a")
+		h.API.FailWrites(func(w controllerstest.Write) error {
+			if w.Kind == "TrainingRun" && w.Status {
+				return errors.New("no route to host")
+			}
+			return nil
+		})
+		h.ExpectApplied(project)
+		h.Reconcile()
+		Expect(tracked()).To(HaveLen(1))
+		h.API.FailWrites(nil)
+		h.DeleteRuns("a")
+		h.Restart()
+		h.Step(fullPeriod)
 		Expect(tracked()).To(BeEmpty())
 	})
 

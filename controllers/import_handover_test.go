@@ -111,6 +111,25 @@ var _ = Describe("A TrainingRun that a person makes for an imported run", func()
 		h.ExpectStalled(imported, v1alpha1.ReasonDuplicateRun)
 	})
 
+	It("takes its place also where both were made at the same time", func() {
+		twin := h.NewRun("b", "wanted")
+		h.AddActiveRun("b", "foreign")
+		h.API.FailWrites(func(w controllerstest.Write) error {
+			if w.Created {
+				h.API.FailWrites(nil)
+				return h.Admin.Create(GinkgoT().Context(), twin) // after the runs were listed, before the other one is made
+			}
+			return nil
+		})
+		h.Step(period)
+		h.Touch(twin)
+		h.Settle()
+		Expect(tracked()).To(Equal([]string{"b", "capsules-a"}))
+		h.ExpectReady(twin, v1alpha1.ReasonSynced)
+		h.ExpectTagsOn("b", "foreign", "wanted")
+		h.ExpectQuiet(period)
+	})
+
 	It("in another namespace is none of its business", func() {
 		mine.Namespace = h.NewNamespace()
 		project := h.NewProject()

@@ -265,13 +265,19 @@ func (c *Controller) takeAway(ctx context.Context, s *scope, run *v1alpha1.Train
 			s.dueAt(until)
 		}
 		return nil
-	case view.Presence != snapshot.Present && s.tracker.Judge(run.Spec.RunID) != tracking.Gone, !trainingrun.Untouched(run):
+	case view.Presence != snapshot.Present && !s.isGone(run, view), !trainingrun.Untouched(run):
 		return nil
 	}
 	if err := trainingrun.TakeAway(ctx, c.Client, run); !apierrors.IsConflict(err) {
 		return err
 	}
 	return nil // a person edits it at this moment: the next pass looks again
+}
+
+// isGone says whether the run of an imported TrainingRun is deleted, be it before anything was written down of it.
+func (s *scope) isGone(run *v1alpha1.TrainingRun, view snapshot.View) bool {
+	return s.tracker.Judge(run.Spec.RunID) == tracking.Gone ||
+		view.Presence == snapshot.Absent && trainingrun.KnownRun(run).UID == ""
 }
 
 // dueAt asks for another pass at this time at the latest.
