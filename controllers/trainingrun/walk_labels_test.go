@@ -151,7 +151,7 @@ func (w *walk) checkPersonal(o *object) {
 			w.fail("%s: a label of a person declares %q: %t, want %t", o.name, tag, have, o.labelled[tag])
 		}
 	}
-	if n := w.h.CountEvents(o.run, "LabelsWiped", nil); n > 0 && !o.wiped {
+	if n := w.h.CountEvents(o.run, "LabelsWiped", nil); n > o.saidBefore && !o.wiped {
 		w.fail("%s is said to have been wiped, and was not", o.name)
 	}
 }

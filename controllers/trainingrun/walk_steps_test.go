@@ -91,6 +91,7 @@ func (w *walk) create(o *object) {
 	run.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRemoveTags
 	w.h.ExpectApplied(run)
 	o.run, o.named, o.labelled = run, map[string]bool{}, map[string]bool{}
+	o.saidBefore = w.h.CountEvents(run, "LabelsWiped", nil)
 	w.stored(run.DeepCopy())
 	w.name(o)
 }

@@ -37,6 +37,7 @@ type object struct {
 	named           map[string]bool         // tags that it ever named, since run and object are there
 	labelled        map[string]bool         // tags that labels of people declare
 	wiped           bool                    // its labels were wiped
+	saidBefore      int                     // events LabelsWiped of those that had the name before
 }
 
 // look is one that has been answered and not been taken in.
