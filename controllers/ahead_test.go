@@ -199,7 +199,8 @@ var _ = Describe("Many TrainingRuns", func() {
 		a := h.During(h.Settle)
 		for _, run := range runs {
 			h.ExpectTagsOn(run.Name, "baseline")
-			Expect(a.WritesOf(run)).To(BeNumerically("<=", 3))
+			// identity and intent before the tracker is written; label and status after it
+			Expect(a.WritesOf(run)).To(BeNumerically("<=", 4))
 		}
 		Expect(a.Requests).To(HaveKeyWithValue(controllerstest.OpWrite, n/100))
 		Expect(a.Requests).To(HaveKeyWithValue(controllerstest.OpList, BeNumerically("<=", 2*n/100))) // once to see them, once right before the write

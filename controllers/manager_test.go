@@ -101,7 +101,7 @@ func startManager() {
 	GinkgoHelper()
 	readOwnWrites := true
 	mgr, err := ctrl.NewManager(suite.Operator, ctrl.Options{
-		Scheme: suite.Scheme,
+		Scheme:  suite.Scheme,
 		Cache:   controllers.Cache(h.Namespace),
 		Client:  client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}},
 		Metrics: metricsserver.Options{BindAddress: "0"},
