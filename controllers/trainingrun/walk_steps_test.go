@@ -14,6 +14,9 @@ import (
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
 )
 
+// mostLooks are kept that have not come through yet.
+const mostLooks = 6
+
 // do makes one step.
 func (w *walk) do(s step) {
 	w.t.Helper()
@@ -22,6 +25,10 @@ func (w *walk) do(s step) {
 	}
 	w.t.Logf("%s", s)
 	w.h.Clock.Step(time.Microsecond) // no two things happen in the same moment
+	if s.n%2 == 0 {
+		w.beginLook(s.who)
+		w.h.Clock.Step(time.Microsecond)
+	}
 	if !w.person(s) && !w.onTracker(s) && !w.operator(s) && !w.broken(s) {
 		w.fail("unknown step %s", s)
 	}
@@ -101,11 +108,13 @@ func (w *walk) delete(o *object) {
 		return
 	}
 	w.h.Refresh(o.run)
-	w.api.deletedAt[o.run.UID] = w.h.Clock.Now()
 	o.deleting, o.left = true, w.leftBehind(o)
 	// Without its finalizer the object is gone before anybody can do anything.
 	o.leaves = o.run.Spec.DeletionPolicy == v1alpha1.DeletionPolicyRetain || len(o.run.Finalizers) == 0
 	w.h.ExpectDeleted(o.run)
+	if !o.run.DeletionTimestamp.IsZero() {
+		w.stored(o.run.DeepCopy())
+	}
 	w.seeGone(o)
 }
 
@@ -173,6 +182,9 @@ func (w *walk) operator(s step) bool {
 	w.t.Helper()
 	switch s.what {
 	case "pass":
+		if s.n >= 2 {
+			w.endLook(2*(s.n-2) + s.who)
+		}
 		w.h.Reconcile()
 		w.seeOurs(false)
 	case "old":
@@ -192,10 +204,6 @@ func (w *walk) operator(s step) bool {
 		w.h.Restart()
 		w.looks = nil
 		w.seeOurs(true)
-	case "begin-look":
-		w.beginLook(s.who)
-	case "end-look":
-		w.endLook(s.n)
 	default:
 		return false
 	}
@@ -243,18 +251,16 @@ func (w *walk) beginLook(who int) {
 	if err != nil {
 		return // a fault hit it
 	}
-	w.looks = append(w.looks, look{project: project, began: began, found: page.Runs})
+	w.looks = append(w.looks[max(0, len(w.looks)-mostLooks+1):], look{project: project, began: began, found: page.Runs})
 }
 
-// endLook takes in a look that was begun before.
-func (w *walk) endLook(n int) {
+// endLook takes in a look that was begun before so many others.
+func (w *walk) endLook(back int) {
 	w.t.Helper()
-	if len(w.looks) == 0 {
+	if len(w.looks) <= back {
 		return
 	}
-	n %= len(w.looks)
-	late := w.looks[n]
-	w.looks = slices.Delete(w.looks, n, n+1)
+	late := w.looks[len(w.looks)-1-back]
 	if changed := late.project.Snapshot.ReadByID(late.began, []string{runID}, late.found); len(changed.IDs) == 0 {
 		return
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -74,7 +73,7 @@ func newWalk(ctx context.Context, suite *controllerstest.Suite, t *rapid.T, two 
 		put: map[string]bool{}, going: map[string]bool{}, leaving: map[string]bool{},
 	}
 	w.h = suite.New(ctx, t, controllerstest.Options{OnWrite: w.onWrite, MayLag: true})
-	w.api = &walkClient{Client: w.h.API.Client, stored: w.stored, deletedAt: map[types.UID]time.Time{}}
+	w.api = &walkClient{Client: w.h.API.Client, stored: w.operatorStored}
 	w.h.API.Client = w.api
 	w.h.AddRun(runID)
 	namespaces := []string{w.h.Namespace}
@@ -105,6 +104,21 @@ func (w *walk) object(who int) *object { return w.objects[who%len(w.objects)] }
 
 // uid is how the operator knows the run as it is now.
 func uid(r wandbtest.Run) string { return r.StorageID + "/" + r.CreatedAt.Format(time.RFC3339Nano) }
+
+// operatorStored takes note of a version that the operator made of another one.
+func (w *walk) operatorStored(run *v1alpha1.TrainingRun, from string) {
+	w.mu.Lock()
+	for _, o := range w.objects {
+		if o.run == nil || o.run.UID != run.UID {
+			continue
+		}
+		if last := o.versions[len(o.versions)-1].ResourceVersion; last != from {
+			w.problems = append(w.problems, fmt.Sprintf("%s was written as it is made of version %s, and was in version %s", o.name, from, last))
+		}
+	}
+	w.mu.Unlock()
+	w.stored(run)
+}
 
 // stored takes note of a version of an object that the API server has.
 func (w *walk) stored(run *v1alpha1.TrainingRun) {
