@@ -16,7 +16,7 @@ import (
 // expectTagsOnTracker waits until exactly these tags are on the run, and then reads them with the real client too.
 func (s *scene) expectTagsOnTracker(ctx context.Context, ref runRef, want ...string) {
 	GinkgoHelper()
-	slices.Sort(want)
+	want = slices.Sorted(slices.Values(want))
 	Eventually(func() []string { return s.tracker.tags(ctx, ref) }).Should(HaveExactElements(toAny(want)...), s.explain(ctx))
 	Expect(s.tracker.read(ctx, ref)).To(HaveExactElements(toAny(want)...), "read with the real client")
 }

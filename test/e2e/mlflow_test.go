@@ -28,6 +28,8 @@ type mlflow struct {
 	proxy  *httptest.Server
 	worker *worker
 	sent   traffic
+	// experiments are the ids of the projects' experiments.
+	experiments map[string]string
 	// revoked says that the password counts no more.
 	revoked atomic.Bool
 }
@@ -115,7 +117,9 @@ func (t *mlflow) spec(project string) v1alpha1.TrackingProjectSpec {
 
 func (t *mlflow) newProject(ctx context.Context, project string) {
 	GinkgoHelper()
-	Expect(t.worker.call(ctx, "experiment", map[string]any{"name": project}, nil)).To(Succeed())
+	var id string
+	Expect(t.worker.call(ctx, "experiment", map[string]any{"name": project}, &id)).To(Succeed())
+	t.experiments[project] = id
 }
 
 func (t *mlflow) train(ctx context.Context, project, displayName string, tags ...string) (id string) {
@@ -169,6 +173,31 @@ func (t *mlflow) tags(ctx context.Context, run runRef) []string {
 		return []string{err.Error()}
 	}
 	return names(on)
+}
+
+func (t *mlflow) tagsOfAll(ctx context.Context, project string) map[string][]string {
+	GinkgoHelper()
+	var answer struct {
+		Runs []struct {
+			Info struct {
+				ID string `json:"run_id"`
+			} `json:"info"`
+			Data struct {
+				Tags []struct{ Key, Value string } `json:"tags"`
+			} `json:"data"`
+		} `json:"runs"`
+	}
+	question := map[string]any{"experiment_ids": []string{t.experiments[project]}, "max_results": 1000}
+	Expect(t.server.Call(ctx, http.MethodPost, "runs/search", question, &answer)).To(Succeed())
+	all := map[string][]string{}
+	for _, run := range answer.Runs {
+		on := map[string]string{}
+		for _, tag := range run.Data.Tags {
+			on[tag.Key] = tag.Value
+		}
+		all[run.Info.ID] = names(on)
+	}
+	return all
 }
 
 func (t *mlflow) read(ctx context.Context, run runRef) []string {

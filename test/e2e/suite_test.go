@@ -35,7 +35,7 @@ const (
 
 var (
 	onWandb  = &wandb{}
-	onMLflow = &mlflow{}
+	onMLflow = &mlflow{experiments: map[string]string{}}
 	trackers = []tracker{onWandb, onMLflow}
 )
 
@@ -54,7 +54,7 @@ func TestE2E(t *testing.T) {
 		t.Skip("needs a control plane and Python")
 	}
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(time.Minute)
+	SetDefaultEventuallyTimeout(2 * time.Minute) // the machine may be busy
 	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	RunSpecs(t, "End to end")
 }

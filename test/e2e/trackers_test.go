@@ -41,6 +41,8 @@ type tracker interface {
 	// tags are those on the run as the server has them, sorted; read gives them by the real client.
 	tags(ctx context.Context, run runRef) []string
 	read(ctx context.Context, run runRef) []string
+	// tagsOfAll are the tags of all runs of a project by their ids, at once.
+	tagsOfAll(ctx context.Context, project string) map[string][]string
 
 	// revoke takes the manager's credential back until restore.
 	revoke() (restore func())

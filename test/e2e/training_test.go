@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -35,13 +36,12 @@ func trainingSpecs(t tracker) {
 func (t *wandb) holdLooksAfterWipe(ctx context.Context) (wiped <-chan struct{}, release func()) {
 	happened := make(chan struct{})
 	var looks hold
-	stop := t.scripts.watch(func(r request) {
-		select {
-		case <-happened:
-		default:
+	var once sync.Once
+	stop := t.scripts.watch(func(request) {
+		once.Do(func() {
 			looks = t.sent.holdUp(ctx, look, 2)
 			close(happened)
-		}
+		})
 	})
 	return happened, func() {
 		stop()
@@ -91,6 +91,21 @@ func sdkSpecs(t *wandb) {
 		Eventually(func() []v1alpha1.RemovedTag { return s.get(ctx, name).Status.RemovedTags }).
 			Should(ContainElement(And(HaveField("Name", "retired"), HaveField("Back", BeNumerically("==", 1)))), s.explain(ctx))
 		s.expectTagsOnTracker(ctx, run, "late", "ours", "script")
+	})
+
+	It("puts back what a resumed script replaces, and counts its attempts", func(ctx SpecContext) {
+		s := newScene(ctx, t)
+		run := s.train(ctx, "script")
+		name := s.declare(ctx, run, "ours")
+		s.expectTagsOnTracker(ctx, run, "ours", "script")
+		t.finish(ctx, run)
+		Eventually(func() string { return s.get(ctx, name).Status.Run.State }).Should(Equal("finished"), s.explain(ctx))
+
+		t.resume(ctx, run, "second-attempt")
+		s.expectTagsOnTracker(ctx, run, "ours", "second-attempt")
+		s.expectReady(ctx, name)
+		Eventually(func() *v1alpha1.RunStatus { return s.get(ctx, name).Status.Run }).Should(
+			HaveValue(And(HaveField("State", "running"), HaveField("Attempts", BeNumerically("==", 2)))), s.explain(ctx))
 	})
 
 	It("shows what somebody appends with the public API, and mends what that overwrites", func(ctx SpecContext) {

@@ -123,6 +123,13 @@ func (t *wandb) trainAs(ctx context.Context, run runRef, tags ...string) {
 	Expect(t.begin(ctx, map[string]any{"project": run.project, "run": run.id, "tags": tags})).To(Equal(run.id))
 }
 
+// resume takes a run up again, with tags that replace those it had.
+func (t *wandb) resume(ctx context.Context, run runRef, tags ...string) {
+	GinkgoHelper()
+	arguments := map[string]any{"project": run.project, "run": run.id, "tags": tags, "resume": "must"}
+	Expect(t.begin(ctx, arguments)).To(Equal(run.id))
+}
+
 func (t *wandb) begin(ctx context.Context, arguments map[string]any) (id string) {
 	GinkgoHelper()
 	Expect(t.worker.call(ctx, "start", arguments, &id)).To(Succeed())
@@ -189,6 +196,14 @@ func (t *wandb) tags(_ context.Context, run runRef) []string {
 		return []string{"no run " + run.id}
 	}
 	return slices.Sorted(slices.Values(on.Tags))
+}
+
+func (t *wandb) tagsOfAll(_ context.Context, project string) map[string][]string {
+	all := map[string][]string{}
+	for _, run := range t.server.Runs(entity, project) {
+		all[run.ID] = slices.Sorted(slices.Values(run.Tags))
+	}
+	return all
 }
 
 func (t *wandb) read(ctx context.Context, run runRef) (tags []string) {

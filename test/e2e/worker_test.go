@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -29,6 +30,9 @@ type worker struct {
 	mu    sync.Mutex
 	calls int
 }
+
+// callTime is how long an operation may take, the start of the interpreter included.
+const callTime = 3 * time.Minute
 
 // startWorker starts one of the scripts in testdata, in a home of its own and with nothing of our environment.
 func startWorker(python, script, home string, env ...string) *worker {
@@ -65,13 +69,16 @@ func (w *worker) stop() {
 	GinkgoHelper()
 	Expect(w.stdin.Close()).To(Succeed())
 	Expect(syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL)).To(Succeed())
-	for range w.answer { //nolint:revive // nobody waits for what is left
+	for more := true; more; { // nobody waits for what is left
+		_, more = <-w.answer
 	}
 	Expect(w.cmd.Wait()).To(MatchError(ContainSubstring("killed")))
 }
 
 // call has one operation done, and reads what it gave into out unless that is nil.
 func (w *worker) call(ctx context.Context, operation string, arguments map[string]any, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	request := maps.Clone(arguments)

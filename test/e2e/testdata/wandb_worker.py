@@ -26,11 +26,6 @@ def add(project, run, tags):
     training[project, run].tags += tuple(tags)
 
 
-def has(project, run):
-    """What the script itself believes to be on its run."""
-    return list(training[project, run].tags)
-
-
 def fetch(project, run):
     api.flush()
     return api.run(f"acme/{project}/{run}")
@@ -51,4 +46,4 @@ def delete(project, run):
     fetch(project, run).delete()
 
 
-serve([start, finish, add, has, tags, append, delete])
+serve([start, finish, add, tags, append, delete])
