@@ -70,7 +70,9 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	c.run(ctx, s)
+	if err := c.run(ctx, s); err != nil {
+		return reconcile.Result{}, err
+	}
 	c.summarize(s)
 	if err := c.writeStatus(ctx, s); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
@@ -84,7 +86,7 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 
 // run goes through the phases, and tells the TrainingRuns when the tracker can be used again, or no longer, and when
 // they may do more or less than before.
-func (c *Controller) run(ctx context.Context, s *scope) {
+func (c *Controller) run(ctx context.Context, s *scope) error {
 	var failure error
 	for _, phase := range c.phases {
 		if failure = phase(ctx, s); failure != nil {
@@ -102,9 +104,25 @@ func (c *Controller) run(ctx context.Context, s *scope) {
 	wasReady := s.memory.ready
 	s.memory.ready = s.tracker.Primed() && health.OK()
 	if s.tracker.SetHealth(health) || wasReady != s.memory.ready || s.ceilingMoved {
-		s.queueAll(c.Runs)
+		if err := c.queueAll(ctx, s.key()); err != nil {
+			return err
+		}
 	}
 	s.health = health
+	return nil
+}
+
+// queueAll puts every TrainingRun of a project into its queue, also those that were made since the pass began: they may
+// have been told to wait.
+func (c *Controller) queueAll(ctx context.Context, project types.NamespacedName) error {
+	runs, err := c.runsOf(ctx, project)
+	if err != nil {
+		return err
+	}
+	for i := range runs {
+		c.Runs.Enqueue(client.ObjectKeyFromObject(&runs[i]), trigger.Periodic)
+	}
+	return nil
 }
 
 // dropped forgets a project that was deleted; its TrainingRuns say so.
@@ -113,14 +131,7 @@ func (c *Controller) dropped(ctx context.Context, key types.NamespacedName) erro
 	c.mu.Lock()
 	delete(c.memories, key)
 	c.mu.Unlock()
-	runs, err := c.runsOf(ctx, key)
-	if err != nil {
-		return err
-	}
-	for i := range runs {
-		c.Runs.Enqueue(client.ObjectKeyFromObject(&runs[i]), trigger.Periodic)
-	}
-	return nil
+	return c.queueAll(ctx, key)
 }
 
 // conflictDelay lets the cache catch up after a write that met a newer object.
