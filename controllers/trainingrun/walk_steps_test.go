@@ -261,7 +261,12 @@ func (w *walk) endLook(back int) {
 		return
 	}
 	late := w.looks[len(w.looks)-1-back]
-	if changed := late.project.Snapshot.ReadByID(late.began, []string{runID}, late.found); len(changed.IDs) == 0 {
+	before := late.project.Snapshot.Get(runID)
+	changed := late.project.Snapshot.ReadByID(late.began, []string{runID}, late.found)
+	if now := late.project.Snapshot.Get(runID); now.LookedAt.Before(before.LookedAt) {
+		w.fail("a look that began at %s took the place of one that began at %s", late.began, before.LookedAt)
+	}
+	if len(changed.IDs) == 0 {
 		return
 	}
 	for _, o := range w.objects {
