@@ -29,6 +29,11 @@ func (w *walk) comeToRest(ending int) {
 	w.api.lose = false
 	w.h.Tracker.SetFaults(wandbtest.Faults{})
 	w.settle()
+	if _, ok := w.tracked(); !ok && ending != asItIs {
+		w.makeRun(walkTags[0])
+		w.seeForeign()
+		w.settle()
+	}
 	were := map[string]bool{}
 	for _, o := range w.objects {
 		if o.run != nil && ending != asItIs {

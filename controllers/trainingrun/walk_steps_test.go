@@ -95,7 +95,7 @@ func (w *walk) create(o *object) {
 	}
 	run := w.h.NewRun(runID, walkTags[0])
 	run.Namespace, run.Name = o.namespace, o.name
-	run.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRemoveTags
+	run.Spec.TagPolicy, run.Spec.DeletionPolicy = o.policy, v1alpha1.DeletionPolicyRemoveTags
 	w.h.ExpectApplied(run)
 	o.run, o.named = run, map[string]bool{}
 	w.stored(run.DeepCopy())
@@ -150,8 +150,7 @@ func (w *walk) onTracker(s step) bool {
 		w.script = nil
 		err = w.h.Tracker.DeleteRun(path)
 	case "run-make":
-		w.h.AddRun(runID, walkTags[:s.n]...)
-		w.anotherRun()
+		w.makeRun(walkTags[:s.n]...)
 	default:
 		return false
 	}
@@ -162,8 +161,10 @@ func (w *walk) onTracker(s step) bool {
 	return true
 }
 
-// anotherRun forgets what was true of the run that had the id before.
-func (w *walk) anotherRun() {
+// makeRun makes the run again, and forgets what was true of the one that had the id before.
+func (w *walk) makeRun(onRun ...string) {
+	w.t.Helper()
+	w.h.AddRun(runID, onRun...)
 	w.mu.Lock()
 	w.put, w.going, w.leaving = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, o := range w.objects {

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/controllerstest"
 )
 
@@ -35,6 +36,8 @@ func (s step) GoString() string { return s.String() }
 
 var (
 	walkTags = []string{"a", "b", "c"}
+	// seconds are the policies that a second object begins with, if there is one.
+	seconds = []v1alpha1.TagPolicy{"", "", v1alpha1.TagPolicyMerge, v1alpha1.TagPolicyObserve, v1alpha1.TagPolicyAdd}
 	// A walk that fails shrinks towards the first.
 	whats = strings.Fields(`idle
 		spec+ pass send spec- pass send restart old look spec+ spec- pass send page+ page- script+ script+ script-start script-end
@@ -68,9 +71,9 @@ func TestWalk(t *testing.T) {
 	setFlag(t, "rapid.checks", strconv.Itoa(walks))
 	done := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		two, ending := rapid.Bool().Draw(rt, "two objects"), rapid.IntRange(0, 2).Draw(rt, "ending")
+		second, ending := rapid.SampledFrom(seconds).Draw(rt, "second object"), rapid.IntRange(0, 2).Draw(rt, "ending")
 		all := steps(rt)
-		w := newWalk(t.Context(), suite, rt, two)
+		w := newWalk(t.Context(), suite, rt, second)
 		defer w.h.Close()
 		for _, s := range all {
 			w.do(s)

@@ -28,6 +28,7 @@ const (
 // object is one TrainingRun of the walk, which may be deleted and made again.
 type object struct {
 	namespace, name string
+	policy          v1alpha1.TagPolicy    // that it begins with
 	run             *v1alpha1.TrainingRun // as people wrote it last; nil while there is none
 	deleting        bool
 	leaves          bool                    // its tags stay when it goes
@@ -67,7 +68,7 @@ type walk struct {
 	going, leaving map[string]bool
 }
 
-func newWalk(ctx context.Context, suite *controllerstest.Suite, t *rapid.T, two bool) *walk {
+func newWalk(ctx context.Context, suite *controllerstest.Suite, t *rapid.T, second v1alpha1.TagPolicy) *walk {
 	w := &walk{
 		t: t, ctx: ctx, before: []string{}, mayAdd: map[string]map[string]bool{}, mayRemove: map[string]map[string]bool{},
 		put: map[string]bool{}, going: map[string]bool{}, leaving: map[string]bool{},
@@ -76,18 +77,18 @@ func newWalk(ctx context.Context, suite *controllerstest.Suite, t *rapid.T, two 
 	w.api = &walkClient{Client: w.h.API.Client, stored: w.operatorStored}
 	w.h.API.Client = w.api
 	w.h.AddRun(runID)
-	namespaces := []string{w.h.Namespace}
-	if two {
-		namespaces = append(namespaces, w.h.NewNamespace())
+	objects := []*object{{namespace: w.h.Namespace, policy: v1alpha1.TagPolicyMerge}}
+	if second != "" {
+		objects = append(objects, &object{namespace: w.h.NewNamespace(), policy: second})
 	}
-	for i, ns := range namespaces {
+	for i, o := range objects {
 		project := w.h.NewProject(func(p *v1alpha1.TrackingProject) {
-			p.Namespace = ns
+			p.Namespace = o.namespace
 			p.Spec.Interval.Duration, p.Spec.FullInterval.Duration = interval, fullInterval
 		})
 		w.h.ExpectApplied(project)
 		w.projects = append(w.projects, project)
-		o := &object{namespace: ns, name: fmt.Sprintf("run-%d", i)}
+		o.name = fmt.Sprintf("run-%d", i)
 		w.objects = append(w.objects, o)
 		w.create(o)
 	}
@@ -256,7 +257,7 @@ func (w *walk) gone(o *object) {
 			delete(w.put, tag)
 		}
 	}
-	*o = object{namespace: o.namespace, name: o.name}
+	*o = object{namespace: o.namespace, name: o.name, policy: o.policy}
 }
 
 // ownedBesides says that the record of another object has the tag.
