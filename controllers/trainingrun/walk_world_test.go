@@ -8,7 +8,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
@@ -44,9 +43,15 @@ type look struct {
 	found   []backend.Run
 }
 
+// tester is *testing.T or *rapid.T.
+type tester interface {
+	controllerstest.TB
+	Logf(format string, args ...any)
+}
+
 // walk is one world: one run, one or two objects that declare tags on it, and everybody else.
 type walk struct {
-	t   *rapid.T
+	t   tester
 	ctx context.Context //nolint:containedctx // the life of the walk
 	h   *controllerstest.Harness
 	api *walkClient
@@ -68,7 +73,7 @@ type walk struct {
 	going, leaving map[string]bool
 }
 
-func newWalk(ctx context.Context, suite *controllerstest.Suite, t *rapid.T, second v1alpha1.TagPolicy) *walk {
+func newWalk(ctx context.Context, suite *controllerstest.Suite, t tester, second v1alpha1.TagPolicy) *walk {
 	w := &walk{
 		t: t, ctx: ctx, before: []string{}, mayAdd: map[string]map[string]bool{}, mayRemove: map[string]map[string]bool{},
 		put: map[string]bool{}, going: map[string]bool{}, leaving: map[string]bool{},
