@@ -87,9 +87,11 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 // run goes through the phases, and tells the TrainingRuns when the tracker can be used again, or no longer, and when
 // they may do more or less than before.
 func (c *Controller) run(ctx context.Context, s *scope) error {
+	looking, cancel := context.WithTimeout(ctx, s.patience())
+	defer cancel()
 	var failure error
 	for _, phase := range c.phases {
-		if failure = phase(ctx, s); failure != nil {
+		if failure = phase(looking, s); failure != nil {
 			break
 		}
 	}
@@ -110,6 +112,11 @@ func (c *Controller) run(ctx context.Context, s *scope) error {
 	}
 	s.health = health
 	return nil
+}
+
+// patience bounds a look. A tracker that wants a longer pause is left alone without keeping a worker busy meanwhile.
+func (s *scope) patience() time.Duration {
+	return time.Minute + time.Duration(len(s.runs))*20*time.Millisecond
 }
 
 // queueAll puts every TrainingRun of a project into its queue, also those that were made since the pass began: they may
