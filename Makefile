@@ -29,7 +29,7 @@ RACE :=
 TESTENV := CGO_ENABLED=0
 endif
 # Two packages at a time: real control planes and trackers are heavy.
-GOTEST = $(TESTENV) go test -json -p 2 -timeout 30m $(RACE) $(ARGS)
+GOTEST = $(TESTENV) go test -json -p 2 -timeout 30m $(RACE)
 # Go does not see that a test runs bin/*, so a result in its cache may be that of another manager.
 ANEW := -count=1
 SUMMARY := go run ./hack/testsummary
@@ -69,13 +69,13 @@ prepare: build ## Get what the tests need, once: etcd, kube-apiserver and kubect
 
 test: prepare ## Run all tests, with the race detector where there is a C compiler.
 	@echo '$(if $(RACE),with the race detector,no C compiler: without the race detector)'
-	@$(GOTEST) $(ANEW) ./... | $(SUMMARY)
+	@$(GOTEST) $(ANEW) ./... $(ARGS) | $(SUMMARY)
 
 unit: ## Run the tests that need neither control plane nor Python.
 	@$(GOTEST) -short $$(go list ./... | grep -Ev '/(api|cmd|controllers|test|internal/(backend/mlflow|controlplane|pyenv))(/|$$)') | $(SUMMARY)
 
 e2e: prepare ## Run the built manager end to end on both trackers.
-	@$(GOTEST) $(ANEW) ./test/e2e/... | $(SUMMARY)
+	@$(GOTEST) $(ANEW) ./test/e2e/... $(ARGS) | $(SUMMARY)
 
 cover: prepare ## Say the statement coverage of every package below internal/.
 	@CGO_ENABLED=0 go test -json -p 2 -timeout 30m -coverprofile=cover.out -coverpkg=./internal/... ./internal/... | $(SUMMARY)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // log in to clusters of all kinds
@@ -116,7 +117,11 @@ func run(o options) error {
 		return err
 	}
 	ctrl.Log.Info("starting", "version", version, "maxTagPolicy", ceiling.String())
-	return mgr.Start(ctx)
+	err = mgr.Start(ctx)
+	if meta.IsNoMatchError(err) {
+		return fmt.Errorf("the cluster does not know TrainingRuns and TrackingProjects yet; install the CRDs (make install) and start again: %w", err)
+	}
+	return err
 }
 
 // addressPolicy allows the trackers of --allow-tracker, and never the API server itself.

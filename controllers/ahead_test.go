@@ -129,6 +129,25 @@ var _ = Describe("What is owned", func() {
 		h.ExpectReady(run, v1alpha1.ReasonSynced)
 	})
 
+	It("is not overwritten by a pass that would own less", func() {
+		h.AddRun("a")
+		run := h.NewRun("a", "one")
+		apply(h.NewProject(), run)
+		h.ExpectEdited(run, declare("one", "two")) // no pass sees it like this
+		old := run.DeepCopy()
+		edit(run, declare("one", "two", "three"))
+		Expect(applied(run)).To(ConsistOf("one", "two", "three"))
+
+		h.API.ServeOld(old)
+		h.Touch(run)
+		a := h.During(h.Reconcile)
+		Expect(a.Writes).To(HaveLen(1))
+		Expect(apierrors.IsConflict(a.Writes[0].Err)).To(BeTrue())
+		Expect(applied(run)).To(ConsistOf("one", "two", "three"))
+		edit(run, declare())
+		h.ExpectTagsOn("a")
+	})
+
 	It("is not lost by a pass over an object as it was before anything was owned", func() {
 		h.AddRun("a")
 		run := h.NewRun("a", "baseline")

@@ -1,11 +1,14 @@
 package controllers_test
 
 import (
+	"time"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/controllerstest"
+	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
 )
 
 var _ = Describe("Several TrainingRuns of one run", func() {
@@ -46,6 +49,23 @@ var _ = Describe("Several TrainingRuns of one run", func() {
 		edit(first, func(r *v1alpha1.TrainingRun) { r.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRemoveTags })
 		h.ExpectDeleted(first)
 		h.Settle()
+		h.ExpectGone(first)
+		h.ExpectReady(second, v1alpha1.ReasonSynced)
+		h.ExpectTagsOn("a", second.Spec.Tags...)
+	})
+
+	It("takes over at once from one that is deleted and can't go yet", func() {
+		h.AddRun("a")
+		first, second := twins()
+		edit(first, func(r *v1alpha1.TrainingRun) { r.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRemoveTags })
+		h.Tracker.SetFaults(broken(wandbtest.Fault{Status: 503}, controllerstest.OpWrite))
+		h.ExpectDeleted(first)
+		h.Settle()
+		h.Touch(second)
+		h.Settle()
+		Expect(reasons(second)).To(Equal(v1alpha1.ReasonTrackerUnavailable))
+		h.Tracker.SetFaults(wandbtest.Faults{})
+		h.Step(2 * time.Minute)
 		h.ExpectGone(first)
 		h.ExpectReady(second, v1alpha1.ReasonSynced)
 		h.ExpectTagsOn("a", second.Spec.Tags...)

@@ -124,6 +124,17 @@ var _ = Describe("Runs that are not found any more", func() {
 		Expect(count(second, v1alpha1.ReasonSynced)).To(Equal(8))
 	})
 
+	It("does not add up what vanishes later", func() {
+		track(30)
+		first := remove(8)
+		h.Step(fullPeriod + period)
+		h.Step(fullPeriod)
+		second := remove(8)
+		h.Step(fullPeriod + period)
+		Expect(count(slices.Concat(first, second), v1alpha1.ReasonRunDeleted)).To(Equal(16))
+		h.ExpectReady(project, v1alpha1.ReasonLooking)
+	})
+
 	It("calls nothing deleted when they come back", func() {
 		track(30)
 		gone := remove(12)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/controllerstest"
+	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
 	"github.com/runtag/runtag/internal/tags"
 )
 
@@ -91,6 +92,23 @@ var _ = Describe("Policies", func() {
 		edit(run, declare("baseline", "short"))
 		h.ExpectReady(run, v1alpha1.ReasonSynced)
 		h.ExpectTagsOn("a", "baseline", "short")
+	})
+
+	It("names a tag that the tracker refuses although it keeps our rules, and puts the others on", func(ctx SpecContext) {
+		start(ctx, controllerstest.Options{})
+		h.AddRun("a")
+		h.Tracker.SetFaults(broken(wandbtest.Fault{
+			Status: 400, Body: `{"errors":[{"message":"invalid tag 'bad'. must be nicer"}],"data":null}`, Count: 1,
+		}, controllerstest.OpWrite))
+		run := h.NewRun("a", "bad", "good")
+		apply(h.NewProject(), run)
+		h.Step(period)
+		h.ExpectStalled(run, v1alpha1.ReasonInvalidTags, `bad`)
+		h.ExpectTagsOn("a", "good")
+		h.ExpectQuiet(period)
+		edit(run, declare("good", "better"))
+		h.ExpectReady(run, v1alpha1.ReasonSynced)
+		h.ExpectTagsOn("a", "good", "better")
 	})
 
 	It("says that a tag in both lists is excluded", func(ctx SpecContext) {

@@ -99,6 +99,39 @@ var _ = Describe("A tracker that can't be used", func() {
 		h.ExpectTagsOn("a", "another")
 	})
 
+	It("gets no request of another project with the same key either", func(ctx SpecContext) {
+		prepare(ctx)
+		Expect(h.Tracker.AddProject("other")).To(Succeed())
+		other := h.NewProject()
+		other.Name, other.Spec.Wandb.Project = "other", "other"
+		run := h.NewRun("c", "baseline")
+		run.Spec.ProjectRef.Name = "other"
+		h.AddTrackerRun(wandbtest.Run{Project: "other", ID: "c", State: "running"})
+		apply(other, run)
+		h.ExpectReady(run, v1alpha1.ReasonSynced)
+		h.Tracker.SetFaults(broken(wandbtest.Fault{Status: 429, Headers: map[string]string{"Retry-After": "600"}, Count: 1}))
+		h.ExpectRequests(map[string]int{controllerstest.OpList: 1}, func() { h.Step(9 * time.Minute) })
+		h.Step(3 * time.Minute)
+		h.ExpectReady(project, v1alpha1.ReasonLooking)
+		h.ExpectReady(other, v1alpha1.ReasonLooking)
+	})
+
+	It("costs no write of a TrainingRun with nothing due when the operator is restarted meanwhile", func(ctx SpecContext) {
+		prepare(ctx)
+		h.Tracker.SetFaults(broken(wandbtest.Fault{Status: 503}))
+		a := h.During(func() {
+			h.Restart()
+			h.Settle()
+			h.Step(2 * time.Minute)
+		})
+		h.ExpectWaiting(project, v1alpha1.ReasonTrackerUnavailable)
+		h.ExpectReady(idle, v1alpha1.ReasonSynced)
+		Expect(a.WritesOf(idle)).To(BeZero())
+		h.Tracker.SetFaults(wandbtest.Faults{})
+		Expect(h.During(func() { h.Step(2 * time.Minute) }).WritesOf(idle)).To(BeZero())
+		h.ExpectReady(project, v1alpha1.ReasonLooking)
+	})
+
 	It("gets no request before the Retry-After of a write has passed", func(ctx SpecContext) {
 		prepare(ctx)
 		h.Tracker.SetFaults(broken(wandbtest.Fault{Status: 429, Headers: map[string]string{"Retry-After": "600"}, Count: 1}, controllerstest.OpWrite))

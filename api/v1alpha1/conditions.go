@@ -14,8 +14,6 @@ const (
 	ReasonSynced = "Synced"
 	// ReasonApplying: a change is written down and on its way to the tracker.
 	ReasonApplying = "Applying"
-	// ReasonObserving: the run has not been looked at yet.
-	ReasonObserving = "Observing"
 	// ReasonRunNotFound: there is no such run yet; its tags land when it appears.
 	ReasonRunNotFound = "RunNotFound"
 	// ReasonRunDeleted: the run was there and is gone.

@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
-	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
 )
 
 // ExpectCondition reads the object and checks one condition; the message must contain all of these parts.
@@ -188,14 +187,4 @@ func (h *Harness) versions() map[string]string {
 		}
 	}
 	return versions
-}
-
-// ExpectNoRequestBefore checks that no tracker got a request before this time, of those since the last During.
-func (h *Harness) ExpectNoRequestBefore(t time.Time, requests []wandbtest.Request) {
-	h.t.Helper()
-	for _, r := range requests {
-		if r.Time.Before(t) {
-			h.fail("request %s at %s, want none before %s", r.Operation, r.Time.Format(time.RFC3339), t.Format(time.RFC3339))
-		}
-	}
 }

@@ -70,7 +70,9 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	c.run(ctx, s)
+	if err := c.run(ctx, s); err != nil {
+		return reconcile.Result{}, err
+	}
 	importing := c.importRuns(ctx, s)
 	c.summarize(s)
 	if err := c.writeStatus(ctx, s); err != nil {
@@ -88,10 +90,12 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 
 // run goes through the phases, and tells the TrainingRuns when the tracker can be used again, or no longer, and when
 // they may do more or less than before.
-func (c *Controller) run(ctx context.Context, s *scope) {
+func (c *Controller) run(ctx context.Context, s *scope) error {
+	looking, cancel := context.WithTimeout(ctx, s.patience())
+	defer cancel()
 	var failure error
 	for _, phase := range c.phases {
-		if failure = phase(ctx, s); failure != nil {
+		if failure = phase(looking, s); failure != nil {
 			break
 		}
 	}
@@ -106,9 +110,30 @@ func (c *Controller) run(ctx context.Context, s *scope) {
 	wasReady := s.memory.ready
 	s.memory.ready = s.tracker.Primed() && health.OK()
 	if s.tracker.SetHealth(health) || wasReady != s.memory.ready || s.ceilingMoved {
-		s.queueAll(c.Runs)
+		if err := c.queueAll(ctx, s.key()); err != nil {
+			return err
+		}
 	}
 	s.health = health
+	return nil
+}
+
+// patience bounds a look. A tracker that wants a longer pause is left alone without keeping a worker busy meanwhile.
+func (s *scope) patience() time.Duration {
+	return time.Minute + time.Duration(len(s.runs))*20*time.Millisecond
+}
+
+// queueAll puts every TrainingRun of a project into its queue, also those that were made since the pass began: they may
+// have been told to wait.
+func (c *Controller) queueAll(ctx context.Context, project types.NamespacedName) error {
+	runs, err := c.runsOf(ctx, project)
+	if err != nil {
+		return err
+	}
+	for i := range runs {
+		c.Runs.Enqueue(client.ObjectKeyFromObject(&runs[i]), trigger.Periodic)
+	}
+	return nil
 }
 
 // dropped forgets a project that was deleted; its TrainingRuns say so, or go where nobody touched what was imported.
@@ -117,14 +142,7 @@ func (c *Controller) dropped(ctx context.Context, key types.NamespacedName) erro
 	c.mu.Lock()
 	delete(c.memories, key)
 	c.mu.Unlock()
-	runs, err := c.runsOf(ctx, key)
-	if err != nil {
-		return err
-	}
-	for i := range runs {
-		c.Runs.Enqueue(client.ObjectKeyFromObject(&runs[i]), trigger.Periodic)
-	}
-	return nil
+	return c.queueAll(ctx, key)
 }
 
 // conflictDelay lets the cache catch up after a write that met a newer object.

@@ -157,9 +157,3 @@ func (s *scope) queueIDs(runs *trigger.Trigger, ids ...string) {
 		}
 	}
 }
-
-func (s *scope) queueAll(runs *trigger.Trigger) {
-	for i := range s.runs {
-		runs.Enqueue(client.ObjectKeyFromObject(&s.runs[i]), trigger.Periodic)
-	}
-}

@@ -3,25 +3,19 @@ package trainingrun_test
 import (
 	"context"
 	"errors"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
 )
 
-// walkClient is below the harness's client. It tells the walk of each version that the operator stores, loses answers, and
-// gives the time of a deletion by the walk's clock.
+// walkClient is below the harness's client. It tells the walk of each version that the operator stores, and loses answers.
 type walkClient struct {
 	client.Client
-	stored func(*v1alpha1.TrainingRun)
-	// deletedAt says by the walk's clock when an object was deleted: what is due after a deletion would be due at once
-	// by the API server's clock, which stands still in comparison.
-	deletedAt map[types.UID]time.Time
+	// stored is told of a version of an object, and of the one that it was made from.
+	stored func(run *v1alpha1.TrainingRun, from string)
 	// lose the answer to the next write of a TrainingRun.
 	lose bool
 }
@@ -31,24 +25,10 @@ var (
 	errBroken = errors.New("the API server is broken")
 )
 
-// Get reads an object.
-func (c *walkClient) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
-	if err := c.Client.Get(ctx, key, obj, opts...); err != nil {
-		return err
-	}
-	c.shift(obj)
-	return nil
-}
-
-func (c *walkClient) shift(obj client.Object) {
-	if at, ok := c.deletedAt[obj.GetUID()]; ok && obj.GetDeletionTimestamp() != nil {
-		obj.SetDeletionTimestamp(&metav1.Time{Time: at})
-	}
-}
-
 // Patch writes an object.
 func (c *walkClient) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
-	return c.answer(obj, c.Client.Patch(ctx, obj, patch, opts...))
+	from := obj.GetResourceVersion()
+	return c.answer(obj, from, c.Client.Patch(ctx, obj, patch, opts...))
 }
 
 // Status writes statuses.
@@ -63,17 +43,17 @@ type walkStatus struct {
 
 // Patch writes a status.
 func (s *walkStatus) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
-	return s.c.answer(obj, s.SubResourceWriter.Patch(ctx, obj, patch, opts...))
+	from := obj.GetResourceVersion()
+	return s.c.answer(obj, from, s.SubResourceWriter.Patch(ctx, obj, patch, opts...))
 }
 
 // answer is what the operator learns of its write.
-func (c *walkClient) answer(obj client.Object, err error) error {
+func (c *walkClient) answer(obj client.Object, from string, err error) error {
 	run, ok := obj.(*v1alpha1.TrainingRun)
 	if err != nil || !ok {
 		return err
 	}
-	c.shift(run)
-	c.stored(run.DeepCopy())
+	c.stored(run.DeepCopy(), from)
 	if c.lose {
 		c.lose = false
 		return apierrors.NewInternalError(errLost)

@@ -29,35 +29,42 @@ func (w *walk) comeToRest(ending int) {
 	w.api.lose = false
 	w.h.Tracker.SetFaults(wandbtest.Faults{})
 	w.settle()
-	for _, o := range w.objects {
-		w.edit(o, func(spec *v1alpha1.TrainingRunSpec) { spec.TagPolicy = v1alpha1.TagPolicyMerge })
-	}
-	w.settle()
-	if ending == asItIs {
-		return
+	if _, ok := w.tracked(); !ok && ending != asItIs {
+		w.makeRun(walkTags[0])
+		w.seeForeign()
+		w.settle()
 	}
 	were := map[string]bool{}
 	for _, o := range w.objects {
-		if o.run == nil {
-			continue
+		if o.run != nil && ending != asItIs {
+			for _, tag := range declared(o) {
+				were[tag] = true
+			}
 		}
-		for _, tag := range declared(o) {
-			were[tag] = true
-		}
-		if ending == undeclared {
+	}
+	if ending == undeclared { // one after the other, under the policies that they have
+		for _, o := range w.objects {
 			w.edit(o, func(spec *v1alpha1.TrainingRunSpec) { spec.Tags = nil })
 			w.editLabels(o, func(run *v1alpha1.TrainingRun) {
 				for _, tag := range personal(run) {
 					w.unlabel(o, run, tag)
 				}
 			})
-			continue
+			w.settle()
 		}
-		w.edit(o, func(spec *v1alpha1.TrainingRunSpec) { spec.DeletionPolicy = v1alpha1.DeletionPolicyRemoveTags })
-		w.h.Settle()
-		w.delete(o)
+	}
+	for _, o := range w.objects {
+		w.edit(o, func(spec *v1alpha1.TrainingRunSpec) {
+			spec.TagPolicy, spec.DeletionPolicy = v1alpha1.TagPolicyMerge, v1alpha1.DeletionPolicyRemoveTags
+		})
 	}
 	w.settle()
+	if ending == deleted {
+		for _, o := range w.objects {
+			w.delete(o)
+		}
+		w.settle()
+	}
 	if run, ok := w.tracked(); ok {
 		for _, tag := range run.Tags {
 			if were[tag] {
@@ -79,7 +86,7 @@ func (w *walk) settle() {
 		w.h.ExpectNoWrites(func() { w.h.Step(3 * interval) })
 	}
 	w.seeOurs(true)
-	merging := true
+	merging, wanted := true, map[string]bool{}
 	for _, o := range w.objects {
 		if o.run == nil {
 			continue
@@ -89,13 +96,17 @@ func (w *walk) settle() {
 		}
 		w.h.Refresh(o.run)
 		merging = merging && o.run.Spec.TagPolicy == v1alpha1.TagPolicyMerge
-		w.checkObject(o)
+		for _, tag := range declared(o) {
+			wanted[tag] = true
+		}
 	}
-	if !merging {
-		return
+	for _, o := range w.objects {
+		if o.run != nil {
+			w.checkObject(o, wanted)
+		}
 	}
 	for tag := range w.put {
-		if !slices.ContainsFunc(w.objects, func(o *object) bool { return o.run != nil && slices.Contains(declared(o), tag) }) {
+		if merging && !wanted[tag] {
 			w.fail("tag %q was put on the run by us, is declared by nobody, and still there", tag)
 		}
 	}
@@ -106,8 +117,8 @@ func declared(o *object) []string {
 	return slices.DeleteFunc(slices.Concat(o.run.Spec.Tags, personal(o.run)), func(tag string) bool { return slices.Contains(o.run.Spec.ExcludeTags, tag) })
 }
 
-// checkObject checks an object that is there to stay, and what it wants.
-func (w *walk) checkObject(o *object) {
+// checkObject checks an object that is there to stay, and what it wants, where all together want these tags.
+func (w *walk) checkObject(o *object, wanted map[string]bool) {
 	w.t.Helper()
 	for _, problem := range controllerstest.KstatusProblems(o.run, o.run.Status.ObservedGeneration, o.run.Status.Conditions) {
 		w.fail("%s does not follow kstatus: %s", o.name, problem)
@@ -138,6 +149,11 @@ func (w *walk) checkObject(o *object) {
 	}
 	if o.run.Spec.TagPolicy != v1alpha1.TagPolicyMerge {
 		return
+	}
+	for _, a := range o.run.Status.AppliedTags {
+		if slices.Contains(run.Tags, a.Name) && !wanted[a.Name] {
+			w.fail("tag %q is owned by %s, declared by nobody, and on the run", a.Name, o.name)
+		}
 	}
 	for _, tag := range o.run.Spec.ExcludeTags {
 		if slices.Contains(run.Tags, tag) && !w.elsewhere(o, tag) {

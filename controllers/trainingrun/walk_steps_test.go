@@ -14,6 +14,9 @@ import (
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
 )
 
+// mostLooks are kept that have not come through yet.
+const mostLooks = 6
+
 // do makes one step.
 func (w *walk) do(s step) {
 	w.t.Helper()
@@ -22,6 +25,10 @@ func (w *walk) do(s step) {
 	}
 	w.t.Logf("%s", s)
 	w.h.Clock.Step(time.Microsecond) // no two things happen in the same moment
+	if s.n%2 == 0 {
+		w.beginLook(s.who)
+		w.h.Clock.Step(time.Microsecond)
+	}
 	if !w.person(s) && !w.personLabels(s) && !w.onTracker(s) && !w.operator(s) && !w.broken(s) {
 		w.fail("unknown step %s", s)
 	}
@@ -88,7 +95,7 @@ func (w *walk) create(o *object) {
 	}
 	run := w.h.NewRun(runID, walkTags[0])
 	run.Namespace, run.Name = o.namespace, o.name
-	run.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRemoveTags
+	run.Spec.TagPolicy, run.Spec.DeletionPolicy = o.policy, v1alpha1.DeletionPolicyRemoveTags
 	w.h.ExpectApplied(run)
 	o.run, o.named, o.labelled = run, map[string]bool{}, map[string]bool{}
 	o.saidBefore = w.h.CountEvents(run, "LabelsWiped", nil)
@@ -102,11 +109,13 @@ func (w *walk) delete(o *object) {
 		return
 	}
 	w.h.Refresh(o.run)
-	w.api.deletedAt[o.run.UID] = w.h.Clock.Now()
 	o.deleting, o.left = true, w.leftBehind(o)
 	// Without its finalizer the object is gone before anybody can do anything.
 	o.leaves = o.run.Spec.DeletionPolicy == v1alpha1.DeletionPolicyRetain || len(o.run.Finalizers) == 0
 	w.h.ExpectDeleted(o.run)
+	if !o.run.DeletionTimestamp.IsZero() {
+		w.stored(o.run.DeepCopy())
+	}
 	w.seeGone(o)
 }
 
@@ -142,8 +151,7 @@ func (w *walk) onTracker(s step) bool {
 		w.script = nil
 		err = w.h.Tracker.DeleteRun(path)
 	case "run-make":
-		w.h.AddRun(runID, walkTags[:s.n]...)
-		w.anotherRun()
+		w.makeRun(walkTags[:s.n]...)
 	default:
 		return false
 	}
@@ -154,8 +162,10 @@ func (w *walk) onTracker(s step) bool {
 	return true
 }
 
-// anotherRun forgets what was true of the run that had the id before.
-func (w *walk) anotherRun() {
+// makeRun makes the run again, and forgets what was true of the one that had the id before.
+func (w *walk) makeRun(onRun ...string) {
+	w.t.Helper()
+	w.h.AddRun(runID, onRun...)
 	w.mu.Lock()
 	w.put, w.going, w.leaving = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, o := range w.objects {
@@ -174,6 +184,9 @@ func (w *walk) operator(s step) bool {
 	w.t.Helper()
 	switch s.what {
 	case "pass":
+		if s.n >= 2 {
+			w.endLook(2*(s.n-2) + s.who)
+		}
 		w.h.Reconcile()
 		w.seeOurs(false)
 	case "old":
@@ -193,10 +206,6 @@ func (w *walk) operator(s step) bool {
 		w.h.Restart()
 		w.looks = nil
 		w.seeOurs(true)
-	case "begin-look":
-		w.beginLook(s.who)
-	case "end-look":
-		w.endLook(s.n)
 	default:
 		return false
 	}
@@ -244,19 +253,22 @@ func (w *walk) beginLook(who int) {
 	if err != nil {
 		return // a fault hit it
 	}
-	w.looks = append(w.looks, look{project: project, began: began, found: page.Runs})
+	w.looks = append(w.looks[max(0, len(w.looks)-mostLooks+1):], look{project: project, began: began, found: page.Runs})
 }
 
-// endLook takes in a look that was begun before.
-func (w *walk) endLook(n int) {
+// endLook takes in a look that was begun before so many others.
+func (w *walk) endLook(back int) {
 	w.t.Helper()
-	if len(w.looks) == 0 {
+	if len(w.looks) <= back {
 		return
 	}
-	n %= len(w.looks)
-	late := w.looks[n]
-	w.looks = slices.Delete(w.looks, n, n+1)
-	if changed := late.project.Snapshot.ReadByID(late.began, []string{runID}, late.found); len(changed.IDs) == 0 {
+	late := w.looks[len(w.looks)-1-back]
+	before := late.project.Snapshot.Get(runID)
+	changed := late.project.Snapshot.ReadByID(late.began, []string{runID}, late.found)
+	if now := late.project.Snapshot.Get(runID); now.LookedAt.Before(before.LookedAt) {
+		w.fail("a look that began at %s took the place of one that began at %s", late.began, before.LookedAt)
+	}
+	if len(changed.IDs) == 0 {
 		return
 	}
 	for _, o := range w.objects {

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
-	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
@@ -29,6 +27,7 @@ const (
 // object is one TrainingRun of the walk, which may be deleted and made again.
 type object struct {
 	namespace, name string
+	policy          v1alpha1.TagPolicy    // that it begins with
 	run             *v1alpha1.TrainingRun // as people wrote it last; nil while there is none
 	deleting        bool
 	leaves          bool                    // its tags stay when it goes
@@ -47,9 +46,15 @@ type look struct {
 	found   []backend.Run
 }
 
+// tester is *testing.T or *rapid.T.
+type tester interface {
+	controllerstest.TB
+	Logf(format string, args ...any)
+}
+
 // walk is one world: one run, one or two objects that declare tags on it, and everybody else.
 type walk struct {
-	t   *rapid.T
+	t   tester
 	ctx context.Context //nolint:containedctx // the life of the walk
 	h   *controllerstest.Harness
 	api *walkClient
@@ -71,27 +76,27 @@ type walk struct {
 	going, leaving map[string]bool
 }
 
-func newWalk(ctx context.Context, suite *controllerstest.Suite, t *rapid.T, two bool) *walk {
+func newWalk(ctx context.Context, suite *controllerstest.Suite, t tester, second v1alpha1.TagPolicy) *walk {
 	w := &walk{
 		t: t, ctx: ctx, before: []string{}, mayAdd: map[string]map[string]bool{}, mayRemove: map[string]map[string]bool{},
 		put: map[string]bool{}, going: map[string]bool{}, leaving: map[string]bool{},
 	}
 	w.h = suite.New(ctx, t, controllerstest.Options{OnWrite: w.onWrite, MayLag: true})
-	w.api = &walkClient{Client: w.h.API.Client, stored: w.stored, deletedAt: map[types.UID]time.Time{}}
+	w.api = &walkClient{Client: w.h.API.Client, stored: w.operatorStored}
 	w.h.API.Client = w.api
 	w.h.AddRun(runID)
-	namespaces := []string{w.h.Namespace}
-	if two {
-		namespaces = append(namespaces, w.h.NewNamespace())
+	objects := []*object{{namespace: w.h.Namespace, policy: v1alpha1.TagPolicyMerge}}
+	if second != "" {
+		objects = append(objects, &object{namespace: w.h.NewNamespace(), policy: second})
 	}
-	for i, ns := range namespaces {
+	for i, o := range objects {
 		project := w.h.NewProject(func(p *v1alpha1.TrackingProject) {
-			p.Namespace = ns
+			p.Namespace = o.namespace
 			p.Spec.Interval.Duration, p.Spec.FullInterval.Duration = interval, fullInterval
 		})
 		w.h.ExpectApplied(project)
 		w.projects = append(w.projects, project)
-		o := &object{namespace: ns, name: fmt.Sprintf("run-%d", i)}
+		o.name = fmt.Sprintf("run-%d", i)
 		w.objects = append(w.objects, o)
 		w.create(o)
 	}
@@ -108,6 +113,21 @@ func (w *walk) object(who int) *object { return w.objects[who%len(w.objects)] }
 
 // uid is how the operator knows the run as it is now.
 func uid(r wandbtest.Run) string { return r.StorageID + "/" + r.CreatedAt.Format(time.RFC3339Nano) }
+
+// operatorStored takes note of a version that the operator made of another one.
+func (w *walk) operatorStored(run *v1alpha1.TrainingRun, from string) {
+	w.mu.Lock()
+	for _, o := range w.objects {
+		if o.run == nil || o.run.UID != run.UID {
+			continue
+		}
+		if last := o.versions[len(o.versions)-1].ResourceVersion; last != from {
+			w.problems = append(w.problems, fmt.Sprintf("%s was written as it is made of version %s, and was in version %s", o.name, from, last))
+		}
+	}
+	w.mu.Unlock()
+	w.stored(run)
+}
 
 // stored takes note of a version of an object that the API server has.
 func (w *walk) stored(run *v1alpha1.TrainingRun) {
@@ -248,7 +268,7 @@ func (w *walk) gone(o *object) {
 			delete(w.put, tag)
 		}
 	}
-	*o = object{namespace: o.namespace, name: o.name}
+	*o = object{namespace: o.namespace, name: o.name, policy: o.policy}
 }
 
 // ownedBesides says that the record of another object has the tag.

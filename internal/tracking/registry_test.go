@@ -68,6 +68,18 @@ func ask(p *tracking.Project) <-chan error {
 	return result
 }
 
+// ended waits for the error of what ask asked for.
+func ended(t *testing.T, result <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-result:
+		return err
+	case <-time.After(20 * time.Second):
+		t.Fatal("what waited in the queue got no answer, want an error")
+		return nil
+	}
+}
+
 func TestConnectWithAnotherConnectionStartsAnew(t *testing.T) {
 	r, _, _ := started(t)
 	p := r.Ensure(key, "one")
@@ -97,7 +109,7 @@ func TestConnectWithAnotherConnectionStartsAnew(t *testing.T) {
 	if p.Primed() {
 		t.Error("another connection counts as looked at, want a first look")
 	}
-	if err := <-waiting; !backend.IsKind(err, backend.Unavailable) {
+	if err := ended(t, waiting); !backend.IsKind(err, backend.Unavailable) {
 		t.Errorf("what waited in the old queue ended with %v, want Unavailable", err)
 	}
 }
@@ -117,7 +129,7 @@ func TestTheEndOfTheRegistryEndsItsQueues(t *testing.T) {
 	p := connected(t, r, "one")
 	waiting := ask(p)
 	stop()
-	if err := <-waiting; !backend.IsKind(err, backend.Unavailable) || !errors.Is(err, context.Canceled) {
+	if err := ended(t, waiting); !backend.IsKind(err, backend.Unavailable) || !errors.Is(err, context.Canceled) {
 		t.Errorf("what waited ended with %v, want Unavailable because of the end", err)
 	}
 	if err := r.Connect(t.Context(), p, connection()); !errors.Is(err, context.Canceled) {
@@ -136,7 +148,7 @@ func TestAProjectMadeAgainStartsAnew(t *testing.T) {
 	if second == first || second.Queue() != nil || second.Snapshot == first.Snapshot {
 		t.Error("a project made again under its name has something of the one before")
 	}
-	if err := <-waiting; err == nil {
+	if err := ended(t, waiting); err == nil {
 		t.Error("what waited for the project before was answered, want an error")
 	}
 }
@@ -179,7 +191,7 @@ func TestADroppedProjectIsKeptForAWhile(t *testing.T) {
 				t.Fatalf("Find gives %t, want %t", ok, tc.kept)
 			}
 			if !tc.kept {
-				if err := <-waiting; err == nil { // its queue has ended, so that nothing is kept of the credential
+				if err := ended(t, waiting); err == nil { // its queue has ended, so that nothing is kept of the credential
 					t.Error("what waited in the queue was answered, want an error")
 				}
 			}
