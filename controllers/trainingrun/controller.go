@@ -8,6 +8,7 @@ package trainingrun
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -98,8 +99,8 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := c.writeStatus(ctx, s); err != nil {
 		return c.failed(ctx, err)
 	}
-	for _, other := range s.displaced {
-		c.Runs.Enqueue(other, trigger.Periodic)
+	if err := c.tellOthers(ctx, s); err != nil {
+		return c.failed(ctx, err)
 	}
 	c.announceGivenUp(s)
 	c.apply(s)
@@ -107,6 +108,27 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return c.failed(ctx, err)
 	}
 	return s.result(), nil
+}
+
+// tellOthers queues the TrainingRuns that have to give way to this one, and those that keep on the run what its labels
+// declared.
+func (c *Controller) tellOthers(ctx context.Context, s *scope) error {
+	others := s.displaced
+	if !slices.Equal(labelled(s.stored), labelled(s.run)) {
+		// A read waits until the cache has our write, which is what the others go by.
+		if err := c.Client.Get(ctx, s.key(), &v1alpha1.TrainingRun{}); err != nil {
+			return err
+		}
+		concerned, err := c.Concerned(ctx, s.run)
+		if err != nil {
+			return err
+		}
+		others = append(others, concerned...)
+	}
+	for _, other := range others {
+		c.Runs.Enqueue(other, trigger.Periodic)
+	}
+	return nil
 }
 
 // failed turns an error of the API server into a result. A conflict is no error: the object changed meanwhile.

@@ -84,7 +84,7 @@ func (c *Controller) SetupWithManager(mgr manager.Manager, workers int) error {
 			DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 				c.wake(ctx, e.Object, q)
 			},
-		}, builder.WithPredicates(relevant())).
+		}, builder.WithPredicates(predicate.Or(relevant(), labelledChanged()))).
 		WatchesRawSource(c.Runs.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(c)
@@ -133,6 +133,19 @@ func (c *Controller) Concerned(ctx context.Context, run *v1alpha1.TrainingRun) (
 		}
 	}
 	return concerned, nil
+}
+
+// labelledChanged lets by what a status says of tags that labels and annotations declare: other objects leave such a tag
+// on the run, and go by the status.
+func labelledChanged() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok := e.ObjectOld.(*v1alpha1.TrainingRun)
+			now, alsoOK := e.ObjectNew.(*v1alpha1.TrainingRun)
+			return ok && alsoOK && !slices.Equal(labelled(before), labelled(now))
+		},
+	}
 }
 
 // relevant lets by what a person can have changed; the status is our own.
