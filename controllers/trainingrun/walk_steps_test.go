@@ -22,7 +22,7 @@ func (w *walk) do(s step) {
 	}
 	w.t.Logf("%s", s)
 	w.h.Clock.Step(time.Microsecond) // no two things happen in the same moment
-	if !w.person(s) && !w.personLabels(s) && !w.onTracker(s) && !w.operator(s) && !w.broken(s) {
+	if !w.person(s) && !w.personLabels(s) && !w.brokenLabels(s) && !w.onTracker(s) && !w.operator(s) && !w.broken(s) {
 		w.fail("unknown step %s", s)
 	}
 	w.show()
@@ -157,7 +157,7 @@ func (w *walk) onTracker(s step) bool {
 // anotherRun forgets what was true of the run that had the id before.
 func (w *walk) anotherRun() {
 	w.mu.Lock()
-	w.put, w.going, w.leaving = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	w.put, w.going, w.leaving, w.let = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, o := range w.objects {
 		o.named = map[string]bool{}
 	}
