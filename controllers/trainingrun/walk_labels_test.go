@@ -5,7 +5,10 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/controllerstest"
 	"github.com/runtag/runtag/internal/mirror"
 )
 
@@ -41,6 +44,45 @@ func (w *walk) personLabels(s step) bool {
 	return true
 }
 
+// brokenLabels lets something fail between the two writes of a pass, that of the labels and that of the status.
+func (w *walk) brokenLabels(s step) bool {
+	w.t.Helper()
+	switch s.what {
+	case "api-labels":
+		w.breakOne(false)
+	case "api-status":
+		w.breakOne(true)
+	case "blink": // a tag is off the run just while a pass ends early
+		run, there := w.tracked()
+		if !there || !slices.Contains(run.Tags, s.tag) {
+			return true
+		}
+		w.onTracker(step{what: "page-", tag: s.tag})
+		w.looks = nil
+		w.beginLook(s.who)
+		w.endLook(0)
+		w.breakOne(true)
+		w.h.Reconcile()
+		w.seeOurs(false)
+		w.onTracker(step{what: "page+", tag: s.tag})
+	default:
+		return false
+	}
+	return true
+}
+
+// breakOne lets the next write of a TrainingRun's status fail, or of its labels.
+func (w *walk) breakOne(status bool) {
+	failed := false
+	w.h.API.FailWrites(func(write controllerstest.Write) error {
+		if failed || write.Kind != "TrainingRun" || write.Status != status {
+			return nil
+		}
+		failed = true
+		return apierrors.NewInternalError(errBroken)
+	})
+}
+
 // editLabels changes the metadata, if the object is there to stay.
 func (w *walk) editLabels(o *object, f func(*v1alpha1.TrainingRun)) {
 	w.t.Helper()
@@ -63,6 +105,7 @@ func (w *walk) unlabel(o *object, run *v1alpha1.TrainingRun, tag string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	o.named[tag] = true
+	delete(w.let, tag)
 }
 
 // byLabel are the tags of which status knows that labels of people declare them.
@@ -109,7 +152,11 @@ func (w *walk) forgive(before, after *v1alpha1.TrainingRun) {
 	}
 	for tag := range byLabel(before) {
 		owned := slices.ContainsFunc(after.Status.AppliedTags, func(a v1alpha1.AppliedTag) bool { return a.Name == tag })
-		if !owned && !byLabel(after)[tag] {
+		if byLabel(after)[tag] || slices.Contains(after.Spec.Tags, tag) {
+			continue
+		}
+		w.let[tag] = true
+		if !owned {
 			delete(w.put, tag)
 		}
 	}

@@ -67,7 +67,7 @@ func (w *walk) comeToRest(ending int) {
 	}
 	if run, ok := w.tracked(); ok {
 		for _, tag := range run.Tags {
-			if were[tag] {
+			if were[tag] && !w.let[tag] {
 				w.fail("tag %q was declared, is declared no more, and still on the run", tag)
 			}
 		}

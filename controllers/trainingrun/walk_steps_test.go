@@ -29,7 +29,7 @@ func (w *walk) do(s step) {
 		w.beginLook(s.who)
 		w.h.Clock.Step(time.Microsecond)
 	}
-	if !w.person(s) && !w.personLabels(s) && !w.onTracker(s) && !w.operator(s) && !w.broken(s) {
+	if !w.person(s) && !w.personLabels(s) && !w.brokenLabels(s) && !w.onTracker(s) && !w.operator(s) && !w.broken(s) {
 		w.fail("unknown step %s", s)
 	}
 	w.show()
@@ -167,7 +167,7 @@ func (w *walk) makeRun(onRun ...string) {
 	w.t.Helper()
 	w.h.AddRun(runID, onRun...)
 	w.mu.Lock()
-	w.put, w.going, w.leaving = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	w.put, w.going, w.leaving, w.let = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, o := range w.objects {
 		o.named = map[string]bool{}
 	}

@@ -71,6 +71,8 @@ type walk struct {
 	mayAdd, mayRemove map[string]map[string]bool
 	// put are tags on the run by us, and by nobody else since.
 	put map[string]bool
+	// let are tags that a person let go of while the policy removed nothing, and that nobody named since.
+	let map[string]bool
 	// going names what objects named that have gone while a change of theirs may be on its way; leaving is what of it
 	// nobody takes off.
 	going, leaving map[string]bool
@@ -79,7 +81,7 @@ type walk struct {
 func newWalk(ctx context.Context, suite *controllerstest.Suite, t tester, second v1alpha1.TagPolicy) *walk {
 	w := &walk{
 		t: t, ctx: ctx, before: []string{}, mayAdd: map[string]map[string]bool{}, mayRemove: map[string]map[string]bool{},
-		put: map[string]bool{}, going: map[string]bool{}, leaving: map[string]bool{},
+		put: map[string]bool{}, going: map[string]bool{}, leaving: map[string]bool{}, let: map[string]bool{},
 	}
 	w.h = suite.New(ctx, t, controllerstest.Options{OnWrite: w.onWrite, MayLag: true})
 	w.api = &walkClient{Client: w.h.API.Client, stored: w.operatorStored}
@@ -171,6 +173,8 @@ func (w *walk) onWrite(run wandbtest.Run, list []string) {
 	for _, tag := range run.Tags {
 		switch {
 		case slices.Contains(list, tag):
+		case w.let[tag]:
+			w.problems = append(w.problems, fmt.Sprintf("tag %q is taken off that was let go of while the policy removed nothing", tag))
 		case !w.isNamed(tag):
 			w.problems = append(w.problems, fmt.Sprintf("foreign tag %q is taken off", tag))
 		case !w.mayRemove[uid(run)][tag]:
@@ -189,6 +193,9 @@ func (w *walk) name(o *object) {
 	defer w.mu.Unlock()
 	for _, tag := range slices.Concat(o.run.Spec.Tags, o.run.Spec.ExcludeTags, namedByLabels(o.versions[len(o.versions)-1])) {
 		o.named[tag] = true
+	}
+	for _, tag := range slices.Concat(o.run.Spec.Tags, o.run.Spec.ExcludeTags, personal(o.run)) {
+		delete(w.let, tag)
 	}
 	for _, tag := range o.run.Spec.ExcludeTags {
 		if run, ok := w.tracked(); ok {

@@ -162,7 +162,9 @@ func (m *mlflow) cast() cast {
 func (m *mlflow) tries() []string {
 	return []string{
 		"kubectl get trun,tproj -o wide",
-		patch("trun", object(m.cast().late), `"tags":["mine","team=vision"]`),
+		"kubectl label --overwrite trun " + object(m.cast().late) + " tag.runtag.dev/mine= pair.runtag.dev/team=vision",
+		"kubectl label trun -l tag.runtag.dev/reviewed tag.runtag.dev/reviewed-",
+		patch("trun", object(m.cast().late), `"tags":["mine"]`),
 		m.personAdds(m.cast().late, "by-hand"),
 		"kubectl explain trainingrun.spec",
 	}

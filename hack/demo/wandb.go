@@ -126,6 +126,8 @@ func (w *wandb) cast() cast {
 func (w *wandb) tries() []string {
 	return []string{
 		"kubectl get trun,tproj -o wide",
+		"kubectl label --overwrite trun " + object(w.cast().late) + " tag.runtag.dev/mine=",
+		"kubectl label trun -l tag.runtag.dev/reviewed tag.runtag.dev/reviewed-",
 		patch("trun", object(w.cast().late), `"tags":["mine"]`),
 		w.personAdds(w.cast().late, "by-hand"),
 		"kubectl explain trainingrun.spec",
