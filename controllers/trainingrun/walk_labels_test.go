@@ -144,6 +144,18 @@ func personal(run *v1alpha1.TrainingRun) []string {
 	return tags
 }
 
+// ownedByAnother says that another object may still take the tag off.
+func (w *walk) ownedByAnother(run *v1alpha1.TrainingRun, tag string) bool {
+	return slices.ContainsFunc(w.objects, func(o *object) bool {
+		if o.run == nil || o.run.UID == run.UID || len(o.versions) == 0 {
+			return false
+		}
+		stored := o.versions[len(o.versions)-1].Status
+		return slices.ContainsFunc(stored.AppliedTags, func(a v1alpha1.AppliedTag) bool { return a.Name == tag }) ||
+			slices.ContainsFunc(stored.RemovedTags, func(r v1alpha1.RemovedTag) bool { return r.Name == tag })
+	})
+}
+
 // forgive takes note of the tags that a person let go of while the policy removed nothing: they stay, as nobody's.
 // The caller holds mu.
 func (w *walk) forgive(before, after *v1alpha1.TrainingRun) {
@@ -152,7 +164,7 @@ func (w *walk) forgive(before, after *v1alpha1.TrainingRun) {
 	}
 	for tag := range byLabel(before) {
 		owned := slices.ContainsFunc(after.Status.AppliedTags, func(a v1alpha1.AppliedTag) bool { return a.Name == tag })
-		if byLabel(after)[tag] || slices.Contains(after.Spec.Tags, tag) {
+		if byLabel(after)[tag] || slices.Contains(after.Spec.Tags, tag) || w.ownedByAnother(after, tag) {
 			continue
 		}
 		w.let[tag] = true
