@@ -124,14 +124,14 @@ type ImportSpec struct {
 	// +optional
 	// +kubebuilder:default=None
 	Policy ImportPolicy `json:"policy,omitempty"`
-	// tags: runs that carry one of these are imported too, whatever their state, and kept while they do.
+	// tags of which a run needs one to be imported too, whatever its state, and to be kept while it carries it.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=250
 	Tags []string `json:"tags,omitempty"`
-	// withoutTags: runs that carry one of these are never imported.
+	// withoutTags of which a run may carry none to be imported.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32

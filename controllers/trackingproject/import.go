@@ -196,10 +196,12 @@ func (c *Controller) create(ctx context.Context, s *scope, runs []backend.Run) e
 	group.SetLimit(importAtOnce)
 	for _, run := range runs {
 		group.Go(func() error {
-			if limited.Err() != nil { // another one failed
+			select {
+			case <-limited.Done(): // another one failed
 				return nil
+			default:
+				return c.createOne(limited, s, run)
 			}
-			return c.createOne(limited, s, run)
 		})
 	}
 	err := group.Wait()
