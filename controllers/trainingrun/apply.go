@@ -25,7 +25,7 @@ func (c *Controller) apply(s *scope) {
 	if s.memory.sent == s.run.ResourceVersion { // in the queue already, and nothing changed since
 		return
 	}
-	s.memory.sent, s.memory.unsettled = s.run.ResourceVersion, true
+	s.memory.sent, s.memory.unsettled, s.memory.edit = s.run.ResourceVersion, true, s.planned.Edit
 	c.send(s)
 }
 

@@ -34,6 +34,8 @@ type memory struct {
 	sent string
 	// unsettled says that a change was sent after the last one whose outcome is known: it may still land.
 	unsettled bool
+	// edit is what that change does, as planned: a look may see it before we are told that it is done.
+	edit tags.Edit
 	// look is the hash of the declarations that asked for a look, and lookAt when that was noticed.
 	look   string
 	lookAt time.Time

@@ -90,7 +90,7 @@ func (s *scope) noteHistory() {
 	before, complete := presentTags(&s.stored.Status)
 	if complete && s.stored.Status.Run != nil && s.stored.Status.Run.UID == s.run.Status.Run.UID {
 		for _, change := range tags.Diff(s.setOf(before), s.setOf(s.observed()), s.input.Dialect) {
-			if !s.ours(change) {
+			if !s.ours(change) && !s.underWay(change) {
 				s.seen = append(s.seen, historyEntry(change, s.now, v1alpha1.TagSourceRun, ""))
 			}
 		}
@@ -133,6 +133,16 @@ func (s *scope) ours(change tags.SeenChange) bool {
 	return slices.ContainsFunc(s.memory.done, func(h v1alpha1.TagHistory) bool {
 		return h.Tag == shorten(change.Name, maxText) && (string(h.Change) == string(change.Kind) || h.Change == v1alpha1.TagChanged)
 	})
+}
+
+// underWay says whether this may be a change of ours of which we have not been told yet.
+func (s *scope) underWay(change tags.SeenChange) bool {
+	tag, err := s.input.Dialect.Parse(change.Name)
+	if err != nil || !s.memory.unsettled {
+		return false
+	}
+	_, set := s.memory.edit.Set[tag.Key]
+	return set && change.Kind != tags.WasRemoved || slices.Contains(s.memory.edit.Remove, tag.Key) && change.Kind == tags.WasRemoved
 }
 
 // lost counts the declared tags that were on the run and that somebody took off.
