@@ -160,6 +160,9 @@ func (w *walk) anotherRun() {
 	w.put, w.going, w.leaving, w.let = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, o := range w.objects {
 		o.named = map[string]bool{}
+		if n := len(o.versions); n > 0 { // that is meant for any run of the id
+			o.named = pending(o.versions[n-1])
+		}
 	}
 	w.mu.Unlock()
 	for _, o := range w.objects {

@@ -39,7 +39,7 @@ var (
 	whats = strings.Fields(`idle
 		spec+ pass send spec- pass send restart look old spec+ spec- pass send page+ page- script+ script+ script-start script-end
 		label pass send label unlabel pass send unlabel wipe unlabel-all label
-		blink api-labels api-status
+		blink flash let-go api-labels api-status
 		old restart api tracker begin-look end-look end-look exclude include policy deletion delete create run-delete run-make later`)
 )
 

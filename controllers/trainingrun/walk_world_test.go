@@ -3,6 +3,7 @@ package trainingrun_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -171,7 +172,7 @@ func (w *walk) isNamed(tag string) bool {
 func (w *walk) name(o *object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, tag := range slices.Concat(o.run.Spec.Tags, o.run.Spec.ExcludeTags, namedByLabels(o.versions[len(o.versions)-1])) {
+	for _, tag := range slices.Concat(o.run.Spec.Tags, o.run.Spec.ExcludeTags, personal(o.run), slices.Collect(maps.Keys(byLabel(o.versions[len(o.versions)-1])))) {
 		o.named[tag] = true
 	}
 	for _, tag := range slices.Concat(o.run.Spec.Tags, o.run.Spec.ExcludeTags, personal(o.run)) {
