@@ -132,7 +132,7 @@ func (w *walk) unlabel(o *object, run *v1alpha1.TrainingRun, tag string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	o.named[tag] = true
-	delete(w.let, tag)
+	delete(o.let, tag)
 }
 
 // byLabel are the tags of which status knows that labels of people declare them.
@@ -173,7 +173,7 @@ func personal(run *v1alpha1.TrainingRun) []string {
 
 // forgive takes note of the tags that a person let go of while the policy removed nothing: they stay, as nobody's.
 // The caller holds mu.
-func (w *walk) forgive(before, after *v1alpha1.TrainingRun) {
+func (w *walk) forgive(o *object, before, after *v1alpha1.TrainingRun) {
 	if after.Spec.TagPolicy == v1alpha1.TagPolicyMerge {
 		return
 	}
@@ -182,7 +182,7 @@ func (w *walk) forgive(before, after *v1alpha1.TrainingRun) {
 		if byLabel(after)[tag] || slices.Contains(after.Spec.Tags, tag) {
 			continue
 		}
-		w.let[tag] = true
+		o.let[tag] = true
 		if !owned {
 			delete(w.put, tag)
 		}

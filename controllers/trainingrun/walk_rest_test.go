@@ -29,6 +29,10 @@ func (w *walk) comeToRest(ending int) {
 	w.api.lose = false
 	w.h.Tracker.SetFaults(wandbtest.Faults{})
 	w.settle()
+	if ending == asItIs { // so that nobody names the tag after it was let go of
+		w.do(step{what: "let-go", tag: walkTags[2]})
+		w.settle()
+	}
 	for _, o := range w.objects {
 		w.edit(o, func(spec *v1alpha1.TrainingRunSpec) { spec.TagPolicy = v1alpha1.TagPolicyMerge })
 	}

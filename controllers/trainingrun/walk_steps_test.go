@@ -90,7 +90,7 @@ func (w *walk) create(o *object) {
 	run.Namespace, run.Name = o.namespace, o.name
 	run.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRemoveTags
 	w.h.ExpectApplied(run)
-	o.run, o.named, o.labelled = run, map[string]bool{}, map[string]bool{}
+	o.run, o.named, o.let, o.labelled = run, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	o.saidBefore = w.h.CountEvents(run, "LabelsWiped", nil)
 	w.stored(run.DeepCopy())
 	w.name(o)
@@ -157,9 +157,9 @@ func (w *walk) onTracker(s step) bool {
 // anotherRun forgets what was true of the run that had the id before.
 func (w *walk) anotherRun() {
 	w.mu.Lock()
-	w.put, w.going, w.leaving, w.let = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	w.put, w.going, w.leaving = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, o := range w.objects {
-		o.named = map[string]bool{}
+		o.named, o.let = map[string]bool{}, map[string]bool{}
 		if n := len(o.versions); n > 0 { // that is meant for any run of the id
 			o.named = pending(o.versions[n-1])
 		}

@@ -36,6 +36,7 @@ type object struct {
 	left            int                     // events TagsLeft at its deletion
 	versions        []*v1alpha1.TrainingRun // that were stored
 	named           map[string]bool         // tags that it ever named, since run and object are there
+	let             map[string]bool         // tags that a person let go of while nothing was removed, and did not name since
 	labelled        map[string]bool         // tags that labels of people declare
 	wiped           bool                    // its labels were wiped
 	saidBefore      int                     // events LabelsWiped of those that had the name before
@@ -67,8 +68,6 @@ type walk struct {
 	mayAdd, mayRemove map[string]map[string]bool
 	// put are tags on the run by us, and by nobody else since.
 	put map[string]bool
-	// let are tags that a person let go of while the policy removed nothing, and that nobody named since.
-	let map[string]bool
 	// going names what objects named that have gone while a change of theirs may be on its way; leaving is what of it
 	// nobody takes off.
 	going, leaving map[string]bool
@@ -77,7 +76,7 @@ type walk struct {
 func newWalk(ctx context.Context, suite *controllerstest.Suite, t *rapid.T, two bool) *walk {
 	w := &walk{
 		t: t, ctx: ctx, before: []string{}, mayAdd: map[string]map[string]bool{}, mayRemove: map[string]map[string]bool{},
-		put: map[string]bool{}, going: map[string]bool{}, leaving: map[string]bool{}, let: map[string]bool{},
+		put: map[string]bool{}, going: map[string]bool{}, leaving: map[string]bool{},
 	}
 	w.h = suite.New(ctx, t, controllerstest.Options{OnWrite: w.onWrite, MayLag: true})
 	w.api = &walkClient{Client: w.h.API.Client, stored: w.stored, deletedAt: map[types.UID]time.Time{}}
@@ -119,7 +118,7 @@ func (w *walk) stored(run *v1alpha1.TrainingRun) {
 	for _, o := range w.objects {
 		if o.run != nil && o.run.UID == run.UID {
 			if n := len(o.versions); n > 0 {
-				w.forgive(o.versions[n-1], run)
+				w.forgive(o, o.versions[n-1], run)
 			}
 			o.versions = append(o.versions, run)
 		}
@@ -154,8 +153,6 @@ func (w *walk) onWrite(run wandbtest.Run, list []string) {
 	for _, tag := range run.Tags {
 		switch {
 		case slices.Contains(list, tag):
-		case w.let[tag]:
-			w.problems = append(w.problems, fmt.Sprintf("tag %q is taken off that was let go of while the policy removed nothing", tag))
 		case !w.isNamed(tag):
 			w.problems = append(w.problems, fmt.Sprintf("foreign tag %q is taken off", tag))
 		case !w.mayRemove[uid(run)][tag]:
@@ -165,7 +162,7 @@ func (w *walk) onWrite(run wandbtest.Run, list []string) {
 }
 
 func (w *walk) isNamed(tag string) bool {
-	return w.going[tag] || slices.ContainsFunc(w.objects, func(o *object) bool { return o.named[tag] })
+	return w.going[tag] || slices.ContainsFunc(w.objects, func(o *object) bool { return o.named[tag] && !o.let[tag] })
 }
 
 // name takes note of what an object names.
@@ -176,7 +173,7 @@ func (w *walk) name(o *object) {
 		o.named[tag] = true
 	}
 	for _, tag := range slices.Concat(o.run.Spec.Tags, o.run.Spec.ExcludeTags, personal(o.run)) {
-		delete(w.let, tag)
+		delete(o.let, tag)
 	}
 	for _, tag := range o.run.Spec.ExcludeTags {
 		if run, ok := w.tracked(); ok {
