@@ -53,22 +53,49 @@ func (w *walk) brokenLabels(s step) bool {
 	case "api-status":
 		w.breakOne(true)
 	case "blink": // a tag is off the run just while a pass ends early
-		run, there := w.tracked()
-		if !there || !slices.Contains(run.Tags, s.tag) {
-			return true
-		}
-		w.onTracker(step{what: "page-", tag: s.tag})
-		w.looks = nil
-		w.beginLook(s.who)
-		w.endLook(0)
+		w.page(s.who, "page+")
+		w.settled()
+		w.page(s.who, "page-")
 		w.breakOne(true)
 		w.h.Reconcile()
 		w.seeOurs(false)
-		w.onTracker(step{what: "page+", tag: s.tag})
+		w.page(s.who, "page+")
+	case "flash": // the pass that shows a tag ends early
+		w.page(s.who, "page-")
+		w.settled()
+		w.page(s.who, "page+")
+		w.breakOne(false)
+		w.h.Reconcile()
+		w.seeOurs(false)
+	case "let-go": // a person's label goes while nothing is taken off
+		w.person(step{what: "policy", who: s.who, n: 1 + s.n%2})
+		w.personLabels(step{what: "label", who: s.who, tag: s.tag})
+		w.settled()
+		w.personLabels(step{what: "unlabel", who: s.who, tag: s.tag})
+		w.h.Reconcile()
+		w.seeOurs(false)
 	default:
 		return false
 	}
 	return true
+}
+
+// foreignTag is one that no person names.
+const foreignTag = "foreign"
+
+// page puts the foreign tag on the run or takes it off, and a look sees that.
+func (w *walk) page(who int, what string) {
+	w.t.Helper()
+	w.onTracker(step{what: what, tag: foreignTag})
+	w.looks = nil
+	w.beginLook(who)
+	w.endLook(0)
+}
+
+func (w *walk) settled() {
+	w.t.Helper()
+	w.h.Settle()
+	w.seeOurs(true)
 }
 
 // breakOne lets the next write of a TrainingRun's status fail, or of its labels.
@@ -105,7 +132,7 @@ func (w *walk) unlabel(o *object, run *v1alpha1.TrainingRun, tag string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	o.named[tag] = true
-	delete(w.let, tag)
+	delete(o.let, tag)
 }
 
 // byLabel are the tags of which status knows that labels of people declare them.
@@ -119,18 +146,18 @@ func byLabel(run *v1alpha1.TrainingRun) map[string]bool {
 	return tags
 }
 
-// namedByLabels are the tags that people name by labels, or by having taken them off.
-func namedByLabels(run *v1alpha1.TrainingRun) []string {
-	names := slices.Concat(personal(run), slices.Collect(maps.Keys(byLabel(run))))
+// pending are the tags of which people took the label off and no pass has seen that.
+func pending(run *v1alpha1.TrainingRun) map[string]bool {
+	tags := map[string]bool{}
 	if _, identified := run.Labels[mirror.Project]; !identified {
-		return names
+		return tags
 	}
 	for _, t := range run.Status.Tags {
 		if _, there := run.Labels[mirror.TagPrefix+t.Name]; t.Mirrored && !there {
-			names = append(names, t.Name)
+			tags[t.Name] = true
 		}
 	}
-	return names
+	return tags
 }
 
 // personal are the tags that labels of people declare.
@@ -158,7 +185,7 @@ func (w *walk) ownedByAnother(run *v1alpha1.TrainingRun, tag string) bool {
 
 // forgive takes note of the tags that a person let go of while the policy removed nothing: they stay, as nobody's.
 // The caller holds mu.
-func (w *walk) forgive(before, after *v1alpha1.TrainingRun) {
+func (w *walk) forgive(o *object, before, after *v1alpha1.TrainingRun) {
 	if after.Spec.TagPolicy == v1alpha1.TagPolicyMerge {
 		return
 	}
@@ -167,7 +194,7 @@ func (w *walk) forgive(before, after *v1alpha1.TrainingRun) {
 		if byLabel(after)[tag] || slices.Contains(after.Spec.Tags, tag) || w.ownedByAnother(after, tag) {
 			continue
 		}
-		w.let[tag] = true
+		o.let[tag] = true
 		if !owned {
 			delete(w.put, tag)
 		}

@@ -34,6 +34,10 @@ func (w *walk) comeToRest(ending int) {
 		w.seeForeign()
 		w.settle()
 	}
+	if ending == asItIs { // so that nobody names the tag after it was let go of
+		w.do(step{what: "let-go", tag: walkTags[2]})
+		w.settle()
+	}
 	were := map[string]bool{}
 	for _, o := range w.objects {
 		if o.run != nil && ending != asItIs {
@@ -45,11 +49,6 @@ func (w *walk) comeToRest(ending int) {
 	if ending == undeclared { // one after the other, under the policies that they have
 		for _, o := range w.objects {
 			w.edit(o, func(spec *v1alpha1.TrainingRunSpec) { spec.Tags = nil })
-			w.editLabels(o, func(run *v1alpha1.TrainingRun) {
-				for _, tag := range personal(run) {
-					w.unlabel(o, run, tag)
-				}
-			})
 			w.settle()
 		}
 	}
@@ -59,6 +58,16 @@ func (w *walk) comeToRest(ending int) {
 		})
 	}
 	w.settle()
+	if ending == undeclared { // labels only now: one that is taken off while the policy removes nothing leaves its tag there
+		for _, o := range w.objects {
+			w.editLabels(o, func(run *v1alpha1.TrainingRun) {
+				for _, tag := range personal(run) {
+					w.unlabel(o, run, tag)
+				}
+			})
+		}
+		w.settle()
+	}
 	if ending == deleted {
 		for _, o := range w.objects {
 			w.delete(o)
@@ -67,7 +76,7 @@ func (w *walk) comeToRest(ending int) {
 	}
 	if run, ok := w.tracked(); ok {
 		for _, tag := range run.Tags {
-			if were[tag] && !w.let[tag] {
+			if were[tag] {
 				w.fail("tag %q was declared, is declared no more, and still on the run", tag)
 			}
 		}

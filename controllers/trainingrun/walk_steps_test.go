@@ -97,7 +97,7 @@ func (w *walk) create(o *object) {
 	run.Namespace, run.Name = o.namespace, o.name
 	run.Spec.TagPolicy, run.Spec.DeletionPolicy = o.policy, v1alpha1.DeletionPolicyRemoveTags
 	w.h.ExpectApplied(run)
-	o.run, o.named, o.labelled = run, map[string]bool{}, map[string]bool{}
+	o.run, o.named, o.let, o.labelled = run, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	o.saidBefore = w.h.CountEvents(run, "LabelsWiped", nil)
 	w.stored(run.DeepCopy())
 	w.name(o)
@@ -167,9 +167,12 @@ func (w *walk) makeRun(onRun ...string) {
 	w.t.Helper()
 	w.h.AddRun(runID, onRun...)
 	w.mu.Lock()
-	w.put, w.going, w.leaving, w.let = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	w.put, w.going, w.leaving = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, o := range w.objects {
-		o.named = map[string]bool{}
+		o.named, o.let = map[string]bool{}, map[string]bool{}
+		if n := len(o.versions); n > 0 { // that is meant for any run of the id
+			o.named = pending(o.versions[n-1])
+		}
 	}
 	w.mu.Unlock()
 	for _, o := range w.objects {

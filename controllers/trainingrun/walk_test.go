@@ -42,7 +42,7 @@ var (
 	whats = strings.Fields(`idle
 		spec+ pass send spec- pass send restart old look spec+ spec- pass send page+ page- script+ script+ script-start script-end
 		label pass send label unlabel pass send unlabel wipe unlabel-all label
-		blink api-labels api-status
+		blink flash let-go api-labels api-status
 		old restart restart pass send api tracker exclude include policy deletion delete create delete create run-delete run-make later`)
 )
 

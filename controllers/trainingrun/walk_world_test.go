@@ -3,6 +3,7 @@ package trainingrun_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type object struct {
 	left            int                     // events TagsLeft at its deletion
 	versions        []*v1alpha1.TrainingRun // that were stored
 	named           map[string]bool         // tags that it ever named, since run and object are there
+	let             map[string]bool         // tags that a person let go of while nothing was removed, and did not name since
 	labelled        map[string]bool         // tags that labels of people declare
 	wiped           bool                    // its labels were wiped
 	saidBefore      int                     // events LabelsWiped of those that had the name before
@@ -71,8 +73,6 @@ type walk struct {
 	mayAdd, mayRemove map[string]map[string]bool
 	// put are tags on the run by us, and by nobody else since.
 	put map[string]bool
-	// let are tags that a person let go of while the policy removed nothing, and that nobody named since.
-	let map[string]bool
 	// going names what objects named that have gone while a change of theirs may be on its way; leaving is what of it
 	// nobody takes off.
 	going, leaving map[string]bool
@@ -81,7 +81,7 @@ type walk struct {
 func newWalk(ctx context.Context, suite *controllerstest.Suite, t tester, second v1alpha1.TagPolicy) *walk {
 	w := &walk{
 		t: t, ctx: ctx, before: []string{}, mayAdd: map[string]map[string]bool{}, mayRemove: map[string]map[string]bool{},
-		put: map[string]bool{}, going: map[string]bool{}, leaving: map[string]bool{}, let: map[string]bool{},
+		put: map[string]bool{}, going: map[string]bool{}, leaving: map[string]bool{},
 	}
 	w.h = suite.New(ctx, t, controllerstest.Options{OnWrite: w.onWrite, MayLag: true})
 	w.api = &walkClient{Client: w.h.API.Client, stored: w.operatorStored}
@@ -138,7 +138,7 @@ func (w *walk) stored(run *v1alpha1.TrainingRun) {
 	for _, o := range w.objects {
 		if o.run != nil && o.run.UID == run.UID {
 			if n := len(o.versions); n > 0 {
-				w.forgive(o.versions[n-1], run)
+				w.forgive(o, o.versions[n-1], run)
 			}
 			o.versions = append(o.versions, run)
 		}
@@ -173,8 +173,6 @@ func (w *walk) onWrite(run wandbtest.Run, list []string) {
 	for _, tag := range run.Tags {
 		switch {
 		case slices.Contains(list, tag):
-		case w.let[tag]:
-			w.problems = append(w.problems, fmt.Sprintf("tag %q is taken off that was let go of while the policy removed nothing", tag))
 		case !w.isNamed(tag):
 			w.problems = append(w.problems, fmt.Sprintf("foreign tag %q is taken off", tag))
 		case !w.mayRemove[uid(run)][tag]:
@@ -184,18 +182,18 @@ func (w *walk) onWrite(run wandbtest.Run, list []string) {
 }
 
 func (w *walk) isNamed(tag string) bool {
-	return w.going[tag] || slices.ContainsFunc(w.objects, func(o *object) bool { return o.named[tag] })
+	return w.going[tag] || slices.ContainsFunc(w.objects, func(o *object) bool { return o.named[tag] && !o.let[tag] })
 }
 
 // name takes note of what an object names.
 func (w *walk) name(o *object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, tag := range slices.Concat(o.run.Spec.Tags, o.run.Spec.ExcludeTags, namedByLabels(o.versions[len(o.versions)-1])) {
+	for _, tag := range slices.Concat(o.run.Spec.Tags, o.run.Spec.ExcludeTags, personal(o.run), slices.Collect(maps.Keys(byLabel(o.versions[len(o.versions)-1])))) {
 		o.named[tag] = true
 	}
 	for _, tag := range slices.Concat(o.run.Spec.Tags, o.run.Spec.ExcludeTags, personal(o.run)) {
-		delete(w.let, tag)
+		delete(o.let, tag)
 	}
 	for _, tag := range o.run.Spec.ExcludeTags {
 		if run, ok := w.tracked(); ok {
