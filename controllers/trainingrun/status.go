@@ -1,6 +1,7 @@
 package trainingrun
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/backend"
+	"github.com/runtag/runtag/internal/mirror"
 	"github.com/runtag/runtag/internal/tags"
 )
 
@@ -59,11 +61,13 @@ func (c *Controller) fillTags(s *scope) {
 	var names []string
 	taken := map[string]bool{}
 	for _, e := range p.Entries {
-		name, source := shorten(e.Name, maxText), v1alpha1.TagSource(e.Source)
 		if e.Present {
 			st.TagCount++
 			names = append(names, e.Name)
 		}
+	}
+	for _, e := range s.byWorth(p.Entries) {
+		name, source := shorten(e.Name, maxText), v1alpha1.TagSource(e.Source)
 		if len(st.Tags) == maxTags || taken[name] {
 			continue
 		}
@@ -73,6 +77,21 @@ func (c *Controller) fillTags(s *scope) {
 	st.TagNames = shorten(strings.Join(names, ","), maxTagNames)
 	s.recordLabels()
 	s.noteHistory()
+}
+
+// byWorth puts first what must not be cut from the status: what is declared, then what has a label, whose absence would
+// be a person's wish.
+func (s *scope) byWorth(entries []tags.Entry) []tags.Entry {
+	rank := func(e tags.Entry) int {
+		switch {
+		case e.Source != tags.Run:
+			return 0
+		case mirror.IsShown(s.input.Dialect, e.Name, s.run.Labels):
+			return 1
+		}
+		return 2
+	}
+	return slices.SortedStableFunc(slices.Values(entries), func(a, b tags.Entry) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
 // since is when a tag was first seen with this source.
