@@ -1,6 +1,7 @@
 package trainingrun
 
 import (
+	"maps"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -109,9 +110,14 @@ func (j *job) source(name string) v1alpha1.TagSource {
 
 // sources says of each tag who declares it now, or declared it before, where that was a person here.
 func (s *scope) sources() map[string]v1alpha1.TagSource {
-	sources := map[string]v1alpha1.TagSource{}
+	sources := maps.Clone(s.memory.sources) // of an earlier pass, whose change this one replaces
+	if sources == nil {
+		sources = map[string]v1alpha1.TagSource{}
+	}
 	for _, t := range s.stored.Status.Tags {
-		sources[t.Name] = t.Source
+		if t.Source != v1alpha1.TagSourceRun {
+			sources[t.Name] = t.Source
+		}
 	}
 	for _, e := range s.planned.Entries {
 		if e.Source != tags.Run {
@@ -119,10 +125,11 @@ func (s *scope) sources() map[string]v1alpha1.TagSource {
 		}
 	}
 	for _, name := range s.reading.Requested { // a person took off the label of a tag that nobody declared here
-		if sources[name] == v1alpha1.TagSourceRun {
+		if _, declared := sources[name]; !declared {
 			sources[name] = v1alpha1.TagSourceLabel
 		}
 	}
+	s.memory.sources = sources
 	return sources
 }
 

@@ -36,6 +36,8 @@ type memory struct {
 	unsettled bool
 	// edit is what that change does, as planned: a look may see it before we are told that it is done.
 	edit tags.Edit
+	// sources says who declared the tags that it changes, or had declared them.
+	sources map[string]v1alpha1.TagSource
 	// look is the hash of the declarations that asked for a look, and lookAt when that was noticed.
 	look   string
 	lookAt time.Time
@@ -124,6 +126,9 @@ func (s *scope) take(mail []outcome) {
 	for _, o := range mail {
 		if o.sent == m.sent {
 			m.unsettled = m.unsettled && o.sent == "" || o.result.Err != nil && o.result.Sent
+			if !m.unsettled {
+				m.sources = nil
+			}
 			m.sent = ""
 		}
 		m.done = append(m.done, o.changes...)
