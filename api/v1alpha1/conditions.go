@@ -6,6 +6,8 @@ const (
 	ConditionReady       = "Ready"
 	ConditionReconciling = "Reconciling"
 	ConditionStalled     = "Stalled"
+	// ConditionLinked of a TrainingRun says whether pods of its run are known. Ready does not depend on it.
+	ConditionLinked = "Linked"
 )
 
 // Reasons of a TrainingRun's conditions.
@@ -60,6 +62,30 @@ const (
 	ReasonImportLimited = "ImportLimited"
 	// ReasonSecretNotReady: the Secret is missing, lacks its key or is bound to another host.
 	ReasonSecretNotReady = "SecretNotReady"
+)
+
+// Reasons of a TrainingRun's condition Linked.
+const (
+	// ReasonPodsFound: at least one pod of the run is known.
+	ReasonPodsFound = "PodsFound"
+	// ReasonNoPods: the run is active, and no pod of it is known.
+	ReasonNoPods = "NoPods"
+	// ReasonAmbiguousPods: several pods fit, and nothing tells them apart.
+	ReasonAmbiguousPods = "AmbiguousPods"
+)
+
+// Reasons of a rule's conditions.
+const (
+	// ReasonCompiled: the expressions are valid and evaluated.
+	ReasonCompiled = "Compiled"
+	// ReasonInvalidExpression: an expression does not compile, or costs too much.
+	ReasonInvalidExpression = "InvalidExpression"
+	// ReasonInvalidSelector: a selector can't be read.
+	ReasonInvalidSelector = "InvalidSelector"
+	// ReasonRetracting: the rule is being taken back from runs.
+	ReasonRetracting = "Retracting"
+	// ReasonRetracted: nothing of the rule is left on any TrainingRun.
+	ReasonRetracted = "Retracted"
 )
 
 // Annotations that people set.

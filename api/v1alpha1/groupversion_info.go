@@ -1,4 +1,5 @@
-// Package v1alpha1 is the API of runtag: TrainingRun, one run and its tags, and TrackingProject, where runs live.
+// Package v1alpha1 is the API of runtag: TrainingRun, one run and its tags; TrackingProject, where runs live; TagRule and
+// ClusterTagRule, which give tags by themselves.
 // +kubebuilder:object:generate=true
 // +groupName=tracking.runtag.dev
 package v1alpha1
@@ -18,7 +19,8 @@ var schemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
 var AddToScheme = schemeBuilder.AddToScheme
 
 func addKnownTypes(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &TrainingRun{}, &TrainingRunList{}, &TrackingProject{}, &TrackingProjectList{})
+	s.AddKnownTypes(GroupVersion, &TrainingRun{}, &TrainingRunList{}, &TrackingProject{}, &TrackingProjectList{},
+		&TagRule{}, &TagRuleList{}, &ClusterTagRule{}, &ClusterTagRuleList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

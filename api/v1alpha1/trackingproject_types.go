@@ -103,13 +103,15 @@ type MLflowProject struct {
 }
 
 // ImportPolicy says which runs are imported.
-// +kubebuilder:validation:Enum=None;Active;All
+// +kubebuilder:validation:Enum=None;Linked;Active;All
 type ImportPolicy string
 
 // The import policies.
 const (
 	// ImportNone imports nothing, apart from runs with one of import.tags.
 	ImportNone ImportPolicy = "None"
+	// ImportLinked imports runs to which a pod of the namespace is linked.
+	ImportLinked ImportPolicy = "Linked"
 	// ImportActive imports runs that are active or were first seen since the previous look.
 	ImportActive ImportPolicy = "Active"
 	// ImportAll imports every run, the newest first.
@@ -119,10 +121,11 @@ const (
 // ImportSpec says which runs of the tracker get a TrainingRun of their own accord. What a person has edited of such an
 // object is kept; one that nobody has touched goes when its run no longer qualifies.
 type ImportSpec struct {
-	// policy says which runs are imported: None; Active for those that are active at a look or were first seen since the
-	// previous one, until ttlAfterFinished after their end; All for every run within limit, the newest first.
+	// policy says which runs are imported: None; Linked for those that a pod of this namespace belongs to; Active for
+	// those that are active at a look or were first seen since the previous one, both until ttlAfterFinished after their
+	// end; All for every run within limit, the newest first.
 	// +optional
-	// +kubebuilder:default=None
+	// +kubebuilder:default=Linked
 	Policy ImportPolicy `json:"policy,omitempty"`
 	// tags of which a run needs one to be imported too, whatever its state, and to be kept while it carries it.
 	// +optional
@@ -144,7 +147,7 @@ type ImportSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
 	Limit int32 `json:"limit,omitempty"`
-	// ttlAfterFinished is how long an imported run is kept after its end, under Active.
+	// ttlAfterFinished is how long an imported run is kept after its end, under Linked and Active.
 	// +optional
 	// +kubebuilder:default="168h"
 	// +kubebuilder:validation:Type=string

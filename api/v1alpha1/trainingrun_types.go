@@ -95,10 +95,16 @@ type TrainingRunSpec struct {
 	// +optional
 	// +kubebuilder:default=Retain
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// podSelector selects the run's pods, in this namespace, where nothing else tells which they are. It is not empty.
+	// docs/linking.md lists the ways in which pods and runs find each other.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="podSelector can't be empty: it would select every pod of the namespace"
+	PodSelector *metav1.LabelSelector `json:"podSelector,omitempty"`
 }
 
 // TagSource says who declared a tag.
-// +kubebuilder:validation:Enum=Spec;Label;Run
+// +kubebuilder:validation:Enum=Spec;Label;Rule;Run
 type TagSource string
 
 // The sources of a tag.
@@ -107,6 +113,8 @@ const (
 	TagSourceSpec TagSource = "Spec"
 	// TagSourceLabel: a label or annotation that a person set declares it.
 	TagSourceLabel TagSource = "Label"
+	// TagSourceRule: a TagRule or ClusterTagRule found it.
+	TagSourceRule TagSource = "Rule"
 	// TagSourceRun: it is on the run and nobody declared it here; the SDK, the tracker's page or its API put it there.
 	TagSourceRun TagSource = "Run"
 )
@@ -117,10 +125,18 @@ type TagStatus struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=250
 	Name string `json:"name"`
-	// source says who declared the tag: Spec, Label for a label or annotation that a person set, or Run for one that is on
-	// the run and declared by nobody here. Of several the first of these.
+	// source says who declared the tag: Spec, Label for a label or annotation that a person set, Rule, or Run for one that
+	// is on the run and declared by nobody here. Of several the first of these.
 	// +required
 	Source TagSource `json:"source"`
+	// rule names the rule that declares the tag, as Kind/name, where its source is Rule.
+	// +optional
+	// +kubebuilder:validation:MaxLength=270
+	Rule string `json:"rule,omitempty"`
+	// reason says what made the rule true.
+	// +optional
+	// +kubebuilder:validation:MaxLength=250
+	Reason string `json:"reason,omitempty"`
 	// since is when the tag was first seen with this source.
 	// +required
 	Since metav1.Time `json:"since"`
@@ -172,6 +188,93 @@ type RemovedTag struct {
 	Replaced *string `json:"replaced,omitempty"`
 }
 
+// RuleTagState says what a rule found.
+// +kubebuilder:validation:Enum=Pending;Held;Overruled
+type RuleTagState string
+
+// The states.
+const (
+	// RuleTagPending: the rule holds, and not yet for as long as it asks.
+	RuleTagPending RuleTagState = "Pending"
+	// RuleTagHeld: the rule declares the tag.
+	RuleTagHeld RuleTagState = "Held"
+	// RuleTagOverruled: a person took the tag off, so no rule sets it on this run.
+	RuleTagOverruled RuleTagState = "Overruled"
+)
+
+// RuleTag is what one rule found for one tag. It belongs to the run with status.run.uid.
+type RuleTag struct {
+	// rule as Kind/name.
+	// +required
+	// +kubebuilder:validation:MaxLength=270
+	Rule string `json:"rule"`
+	// tag that it gives.
+	// +required
+	// +kubebuilder:validation:MaxLength=250
+	Tag string `json:"tag"`
+	// state is Pending while the rule has not held for long enough, Held, or Overruled once a person took the tag off.
+	// +required
+	State RuleTagState `json:"state"`
+	// first is when the rule began to hold.
+	// +required
+	First metav1.Time `json:"first"`
+	// last is when it found something new.
+	// +required
+	Last metav1.Time `json:"last"`
+	// count is how often it found something new, such as a second preemption.
+	// +optional
+	Count int32 `json:"count,omitempty"`
+	// wiped counts how often somebody took the tag off the ended run on the tracker; the second time it is overruled.
+	// +optional
+	Wiped int32 `json:"wiped,omitempty"`
+	// reason says what made the rule true.
+	// +optional
+	// +kubebuilder:validation:MaxLength=250
+	Reason string `json:"reason,omitempty"`
+	// source is the uid of the pod or workload that made the rule true.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Source string `json:"source,omitempty"`
+	// sourceAt is when it did.
+	// +optional
+	SourceAt *metav1.Time `json:"sourceAt,omitempty"`
+	// computed says that the tag is a result of the rule's tagExpression.
+	// +optional
+	Computed bool `json:"computed,omitempty"`
+	// sticky says that the tag stays when the rule no longer holds or is gone.
+	// +optional
+	Sticky bool `json:"sticky,omitempty"`
+	// goneSince is when the rule was first found missing.
+	// +optional
+	GoneSince *metav1.Time `json:"goneSince,omitempty"`
+}
+
+// PodLink says that a pod belonged to the run, and when.
+type PodLink struct {
+	// name of the pod.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// uid of the pod.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	UID string `json:"uid"`
+	// node that the pod ran on.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node,omitempty"`
+	// boundBy is the way in which pod and run found each other.
+	// +required
+	// +kubebuilder:validation:Enum=Name;Env;PodUID;RunID;Selector;Host;Gang
+	BoundBy string `json:"boundBy"`
+	// from is when the pod began to belong to the run.
+	// +required
+	From metav1.Time `json:"from"`
+	// until is when it no longer did.
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
+}
+
 // PendingTags is what a policy keeps runtag from doing.
 type PendingTags struct {
 	// add are declared tags that are not on the run.
@@ -211,10 +314,10 @@ type TagHistory struct {
 	// change says what happened: Added, Removed, or Changed for a value of MLflow.
 	// +required
 	Change TagChangeKind `json:"change"`
-	// source is Spec or Label for a change that runtag made, by what declared the tag or had declared it; Run for one that it saw.
+	// source is Spec, Label or Rule for a change that runtag made, by what declared the tag or had declared it; Run for one that it saw.
 	// +required
 	Source TagSource `json:"source"`
-	// by names the field manager that declared the tag, where it is known.
+	// by names the field manager that declared the tag, where it is known, or the rule.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	By string `json:"by,omitempty"`
@@ -267,6 +370,10 @@ type RunStatus struct {
 	// attempts counts how often the run was started: once, and once more for each time it was resumed.
 	// +optional
 	Attempts int32 `json:"attempts,omitempty"`
+	// stale says that an MLflow run that is said to be running began a week ago and has no pod: it is looked at as ended
+	// until something on it changes.
+	// +optional
+	Stale bool `json:"stale,omitempty"`
 }
 
 // TrainingRunStatus is what was seen and done.
@@ -278,7 +385,7 @@ type TrainingRunStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ObservedDeclarations string `json:"observedDeclarations,omitempty"`
-	// conditions are Ready, and while they hold Reconciling and Stalled.
+	// conditions are Ready, and while they hold Reconciling and Stalled; Linked says whether pods of the run are known.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -309,6 +416,19 @@ type TrainingRunStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=512
 	RemovedTags []RemovedTag `json:"removedTags,omitempty"`
+	// ruleTags are what rules found for this run.
+	// +optional
+	// +listType=map
+	// +listMapKey=rule
+	// +listMapKey=tag
+	// +kubebuilder:validation:MaxItems=256
+	RuleTags []RuleTag `json:"ruleTags,omitempty"`
+	// pods are those that belonged to the run, and when; the last 20.
+	// +optional
+	// +listType=map
+	// +listMapKey=uid
+	// +kubebuilder:validation:MaxItems=20
+	Pods []PodLink `json:"pods,omitempty"`
 	// pending is what the policy or the project's ceiling keeps runtag from doing.
 	// +optional
 	Pending *PendingTags `json:"pending,omitempty"`
