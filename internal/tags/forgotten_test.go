@@ -102,6 +102,7 @@ func TestForgettingNeverRemoves(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := newDraw(t)
 		in := d.input()
+		in.Forgotten = nil
 		kept := Make(in)
 		in.Forgotten = d.some("forgotten")
 		plan := Make(in)

@@ -29,8 +29,8 @@ func Make(in Input) Plan {
 	}
 }
 
-// Release plans what goes when the object is deleted and its tags with it: what it owns and no other object declares.
-// Replaced values come back; foreign tags stay whatever the policy; contested changes do not wait. Where policy or
+// Release plans what goes when the object is deleted and its tags with it: what it owns and no other object declares; what
+// is frozen stays. Replaced values come back; foreign tags stay whatever the policy; contested changes do not wait. Where policy or
 // ceiling forbid removals, Pending says what stays.
 func Release(in Input) Plan {
 	in.Declared, in.Excluded, in.Requested, in.Forgotten, in.HeldUntil = nil, nil, nil, nil, nil
@@ -62,6 +62,7 @@ func newPlanner(in Input) *planner {
 	}
 	p.excluded = newExclusion(in.Dialect, in.Excluded)
 	p.resolution = resolve(in.Dialect, in.Declared, p.excluded)
+	p.freeze(in.Dialect, in.Frozen, p.excluded)
 	for _, name := range in.Elsewhere {
 		tag := in.Dialect.split(name)
 		p.elsewhere[tag.Key] = append(p.elsewhere[tag.Key], tag)

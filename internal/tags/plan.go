@@ -68,6 +68,9 @@ type Input struct {
 	// Forgotten are tags whose owner let go of them while the policy removed nothing: they leave Record.Applied, whatever
 	// the policy is now, and stay on the run as foreign. What is declared is not forgotten.
 	Forgotten []string
+	// Frozen are tags that neither come nor go, such as those of a rule that is held still. What is excluded goes all the
+	// same, and what is declared is no longer frozen.
+	Frozen []Declaration
 	// Elsewhere are tags that other objects declare on the same run: they stay on it, even if they are excluded here, and
 	// another value that is declared here does not replace them.
 	Elsewhere []string

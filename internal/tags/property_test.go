@@ -101,7 +101,7 @@ func (d draw) declarations() []Declarations {
 func (d draw) input() Input {
 	in := Input{
 		Dialect: d.dialect, RunUID: "u1", Observed: d.set("observed"), Declared: d.declarations(), Excluded: d.some("excluded"), Requested: d.some("requested"), Forgotten: d.some("forgotten"),
-		Elsewhere: d.some("elsewhere"), Record: d.record(), Policy: d.policy("policy"), Ceiling: d.policy("ceiling"), Now: noon,
+		Elsewhere: d.some("elsewhere"), Frozen: held(d.some("frozen")...), Record: d.record(), Policy: d.policy("policy"), Ceiling: d.policy("ceiling"), Now: noon,
 	}
 	if rapid.Bool().Draw(d.T, "ended") {
 		in.EndedAt = noon.Add(-time.Duration(rapid.IntRange(0, 20).Draw(d.T, "ended minutes")) * time.Minute)
@@ -354,6 +354,10 @@ func TestRenaming(t *testing.T) {
 			renamed.HeldUntil[to[key]] = until
 		}
 		renamed.Excluded, renamed.Requested, renamed.Elsewhere = rename(in.Excluded), rename(in.Requested), rename(in.Elsewhere)
+		renamed.Forgotten, renamed.Frozen = rename(in.Forgotten), slices.Clone(in.Frozen)
+		for i := range renamed.Frozen {
+			renamed.Frozen[i].Tag = to[renamed.Frozen[i].Tag]
+		}
 		got := Make(renamed)
 		anyOrder := cmpopts.SortSlices(func(a, b string) bool { return a < b })
 		if diff := cmp.Diff(rename(plan.Edit.Remove), got.Edit.Remove, anyOrder, cmpopts.EquateEmpty()); diff != "" {

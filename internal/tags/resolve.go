@@ -70,6 +70,24 @@ func resolve(d Dialect, declared []Declarations, excluded exclusion) resolution 
 	return r
 }
 
+// freeze keeps tags as they are whose key nobody declares.
+func (r *resolution) freeze(d Dialect, frozen []Declaration, excluded exclusion) {
+	for _, declaration := range frozen {
+		tag, err := d.Parse(declaration.Tag)
+		if err != nil || excluded.covers(tag) {
+			continue
+		}
+		if _, wanted := r.want[tag.Key]; wanted {
+			continue
+		}
+		r.frozen[tag.Key] = true
+		c := claim{tag: tag, name: d.Format(tag), source: declaration.Source, rule: declaration.Rule}
+		if other, ok := r.named[c.name]; !ok || compareStrength(c, other) < 0 {
+			r.named[c.name] = c
+		}
+	}
+}
+
 // read understands one declaration, or rejects it.
 func (r *resolution) read(d Dialect, declaration Declaration, excluded exclusion) (claim, bool) {
 	tag, err := d.Parse(declaration.Tag)
