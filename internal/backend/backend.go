@@ -32,6 +32,16 @@ type Run struct {
 
 	Host, User, Group, JobType string
 
+	// Summary holds the latest values of those metrics that Query.Summary asked for and the run has as numbers. It is nil
+	// where none were asked for, and empty where the run has none of them. It is shared and must not be changed.
+	Summary map[string]float64
+
+	// PodUID and PodName say in which pod the run was made, where the run itself says so (MLflow: the tags
+	// "runtag.dev/pod-uid" and "runtag.dev/pod", see MLFLOW_RUN_CONTEXT).
+	PodUID, PodName string
+	// Parent is the ID of the run that this one is a part of, where the tracker knows such a thing (MLflow's nested runs).
+	Parent string
+
 	// Tags leaves out the keys that the dialect hides.
 	Tags tags.Set
 }
@@ -75,6 +85,10 @@ type Query struct {
 	// Newest gives the newest first, by CreatedAt, and not the oldest. It is for All and AnyTag; other kinds ignore it.
 	// A run that is made while pages are read may then move others to the next page, which come twice.
 	Newest bool
+
+	// Summary names the metrics to bring along in Run.Summary, whatever the kind. A key is taken as it is written; only
+	// where a run has no metric of that name is a dot in it read as the way into a nested one.
+	Summary []string
 }
 
 // WantsTags says whether a run with these tags is one that All or AnyTag asks for, WithoutTags being heeded.

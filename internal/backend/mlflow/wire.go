@@ -1,6 +1,7 @@
 package mlflow
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -24,6 +25,15 @@ type wireRun struct {
 		Tags []wireTag `json:"tags"`
 	} `json:"data"`
 }
+
+// The tags that are hidden and read. The first two are MLflow's own (mlflow/utils/mlflow_tags.py); the others come from
+// the environment of the pod that the run was made in (MLFLOW_RUN_CONTEXT).
+const (
+	userKey   = "mlflow.user"
+	parentKey = "mlflow.parentRunId"
+	podKey    = "runtag.dev/pod"
+	podUIDKey = "runtag.dev/pod-uid"
+)
 
 type wireTag struct {
 	Key   string `json:"key"`
@@ -71,11 +81,19 @@ func (c *Client) run(r wireRun) backend.Run {
 		run.FinishedAt = timeOf(r.Info.EndTime)
 	}
 	for _, t := range r.Data.Tags {
-		if t.Key == "mlflow.user" && run.User == "" {
-			run.User = t.Value
-		}
 		if !hidden(t.Key) {
 			run.Tags[t.Key] = t.Value
+			continue
+		}
+		switch t.Key {
+		case userKey:
+			run.User = cmp.Or(run.User, t.Value)
+		case parentKey:
+			run.Parent = t.Value
+		case podKey:
+			run.PodName = t.Value
+		case podUIDKey:
+			run.PodUID = t.Value
 		}
 	}
 	return run

@@ -62,7 +62,8 @@ func (e *entry) see(at time.Time, run *backend.Run, from origin) bool {
 		return false
 	}
 	another := !e.known || e.run.UID != run.UID
-	changed := another || e.presence != Present || !same(&e.run, run)
+	differs := another || !same(&e.run, run)
+	changed := differs || e.presence != Present
 	if another {
 		e.attempt, e.calm = 1, calmLooks
 		e.ended = false
@@ -70,8 +71,8 @@ func (e *entry) see(at time.Time, run *backend.Run, from origin) bool {
 		e.countAttempt(run, from)
 	}
 	e.noteState(run.State)
-	if another || !same(&e.run, run) {
-		e.run = *run
+	if differs {
+		replace(&e.run, run)
 	} else {
 		// The old run stays: its strings and tags are the same, and those of the page can go.
 		e.run.HeartbeatAt, e.run.Handle = run.HeartbeatAt, run.Handle
@@ -121,9 +122,40 @@ func (e *entry) miss(at time.Time) bool {
 	return true
 }
 
-// same says whether nothing differs that anyone shows or acts on.
-func same(a, b *backend.Run) bool {
-	return a.UID == b.UID && a.Name == b.Name && a.State == b.State && a.Host == b.Host && a.User == b.User &&
-		a.Group == b.Group && a.JobType == b.JobType && a.URL == b.URL &&
-		a.CreatedAt.Equal(b.CreatedAt) && a.FinishedAt.Equal(b.FinishedAt) && maps.Equal(a.Tags, b.Tags)
+// replace puts what was read in the place of what is held. A read that asked for no metrics leaves those of the same
+// run as they are.
+func replace(held, read *backend.Run) {
+	summary := held.Summary
+	kept := read.Summary == nil && held.UID == read.UID
+	*held = *read
+	if kept {
+		held.Summary = summary
+	}
+}
+
+// same says whether what was read differs from what is held in nothing that anyone shows or acts on.
+func same(held, read *backend.Run) bool {
+	return held.UID == read.UID && held.Name == read.Name && held.State == read.State && held.Host == read.Host &&
+		held.User == read.User && held.Group == read.Group && held.JobType == read.JobType && held.URL == read.URL &&
+		held.PodUID == read.PodUID && held.PodName == read.PodName && held.Parent == read.Parent &&
+		held.CreatedAt.Equal(read.CreatedAt) && held.FinishedAt.Equal(read.FinishedAt) &&
+		sameSummary(held.Summary, read.Summary) && maps.Equal(held.Tags, read.Tags)
+}
+
+// sameSummary says whether the metrics are the same, NaN being the same as itself. Where none were asked for there is
+// no news; that a run has none of those that were asked for is some, once.
+func sameSummary(held, read map[string]float64) bool {
+	if read == nil {
+		return true
+	}
+	if held == nil || len(held) != len(read) {
+		return false
+	}
+	for key, is := range read {
+		was, there := held[key]
+		if !there || was != is && !(math.IsNaN(was) && math.IsNaN(is)) {
+			return false
+		}
+	}
+	return true
 }

@@ -117,7 +117,8 @@ func (s *Snapshot) seeName(c *changes, at time.Time, run *backend.Run) {
 	if !same(&r.run, run) {
 		c.name(run.Name)
 	}
-	r.run, r.at = *run, at
+	replace(&r.run, run)
+	r.at = at
 }
 
 func (s *Snapshot) dropNamed(c *changes, name, id string) {
