@@ -266,6 +266,24 @@ var _ = Describe("The policy as shipped", Ordered, func() {
 		Expect(debugged.Spec.EphemeralContainers[0].Env).To(BeEmpty(), "people look with it, nothing trains in it")
 	})
 
+	It("reaches a container that is added after it", func(ctx SpecContext) {
+		containers := func(ctx SpecContext) (made []corev1.Container, err error) {
+			pod, err := try(ctx, newPod(nil))
+			if err == nil {
+				made = pod.Spec.Containers
+			}
+			return made, err
+		}
+		apply(ctx, sidecars)
+		DeferCleanup(func(ctx SpecContext) {
+			kubectl(ctx, sidecars, "delete", "-f", "-")
+			Eventually(ctx, containers).WithArguments(ctx).Should(HaveLen(1))
+		})
+		Eventually(ctx, containers).WithArguments(ctx).Should(HaveLen(2))
+		made, err := containers(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(environments(made)).To(Equal([][]string{all, all}))
+	})
 })
 
 var _ = Describe("A policy with an expression that fails", func() {
@@ -278,3 +296,24 @@ var _ = Describe("A policy with an expression that fails", func() {
 		Eventually(ctx, func() ([]corev1.EnvVar, error) { return probe(ctx) }).Should(BeEmpty(), "the pod is made, as it is")
 	})
 })
+
+// sidecars is a policy that adds a container to each pod, after ours has run.
+const sidecars = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: sidecars}
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  mutations:
+    - patchType: JSONPatch
+      jsonPatch:
+        expression: '[JSONPatch{op: "add", path: "/spec/containers/-", value: Object.spec.containers{name: "side", image: "proxy"}}]'
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: sidecars}
+spec: {policyName: sidecars}
+`

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/runtag/runtag/internal/controlplane"
 )
@@ -42,8 +43,10 @@ func TestInject(t *testing.T) {
 
 var _ = BeforeSuite(func(ctx SpecContext) {
 	plane = controlplane.StartForTest(GinkgoT())
+	access := rest.CopyConfig(plane.RESTConfig())
+	access.WarningHandler = rest.NewWarningWriter(GinkgoWriter, rest.WarningWriterOptions{})
 	var err error
-	clientset, err = kubernetes.NewForConfig(plane.RESTConfig())
+	clientset, err = kubernetes.NewForConfig(access)
 	Expect(err).NotTo(HaveOccurred())
 	_, err = clientset.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
 	Expect(err).NotTo(HaveOccurred())
