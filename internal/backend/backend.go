@@ -32,8 +32,9 @@ type Run struct {
 
 	Host, User, Group, JobType string
 
-	// Summary holds the latest values of those metrics that Query.Summary asked for and the run has as numbers. It is nil
-	// where none were asked for, and empty where the run has none of them. It is shared and must not be changed.
+	// Summary holds the latest values of those metrics that Query.Summary asked for and the run has as numbers, NaN and
+	// infinite ones too. It is empty where the run has none of them, and nil where none were asked for or the tracker
+	// does not tell. It is shared and must not be changed.
 	Summary map[string]float64
 
 	// PodUID and PodName say in which pod the run was made, where the run itself says so (MLflow: the tags

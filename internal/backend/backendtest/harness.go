@@ -48,6 +48,10 @@ type NewRun struct {
 	Tags  tags.Set
 	// Age is how long ago it was made. Runs without are made one after the other, though maybe in the same second.
 	Age time.Duration
+	// Metrics are the latest values of what it has logged; they may be NaN or infinite.
+	Metrics map[string]float64
+	// PodName, PodUID and Parent are as in backend.Run. They are set only where Traits.Origins is.
+	PodName, PodUID, Parent string
 }
 
 // Options of a client.
@@ -72,6 +76,8 @@ type Traits struct {
 	Recreate bool
 	// TagByTag says that tags are written one by one: a foreign write between our read and our write loses nothing.
 	TagByTag bool
+	// Origins says that runs can tell in which pod they were made and which run they are a part of.
+	Origins bool
 	// Odd are tags that the tracker takes and keeps exactly, as odd as it allows.
 	Odd []tags.Tag
 	// Refused are tags that the tracker does not take.

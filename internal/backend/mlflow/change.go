@@ -137,7 +137,7 @@ func (c *Client) readBefore(ctx context.Context, works []*work) error {
 		ids[i] = w.change.Run.ID
 	}
 	readAt := c.now()
-	found, _, err := c.byIDs(ctx, ids)
+	found, _, err := c.byIDs(ctx, ids, nil)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package mlflow_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -93,6 +94,7 @@ func (*harness) Traits() backendtest.Traits {
 	long := strings.Repeat("k", 250)
 	return backendtest.Traits{
 		TagByTag: true,
+		Origins:  true,
 		Odd: []tags.Tag{
 			{Key: "bare"}, {Key: "true", Value: "true"}, {Key: "日本 語", Value: "値"}, {Key: "a.b/c", Value: "x=y,z"}, {Key: "with blank", Value: " blanks "},
 			{Key: " edge ", Value: "\n"}, {Key: "co:lon", Value: `"quotes" 'and' \`}, {Key: "-dash_"}, {Key: "UPPER"}, {Key: "upper"}, {Key: "1.5"},
@@ -174,7 +176,8 @@ func (p *project) Create(t *testing.T, runs ...backendtest.NewRun) []string {
 // alike says how many runs at the start are the same, as far as the many go: by name, without tags.
 func alike(runs []backendtest.NewRun) int {
 	n := 0
-	for n < len(runs) && runs[n].Name == runs[0].Name && runs[n].State == runs[0].State && runs[n].Age == runs[0].Age && len(runs[n].Tags) == 0 {
+	for n < len(runs) && runs[n].Name == runs[0].Name && runs[n].State == runs[0].State && runs[n].Age == runs[0].Age &&
+		len(runs[n].Tags) == 0 && len(runs[n].Metrics) == 0 {
 		n++
 	}
 	return n
@@ -184,8 +187,17 @@ func (p *project) wire(r backendtest.NewRun) mlflowtest.Run {
 	status := map[backend.State]string{
 		backend.StateRunning: "RUNNING", backend.StateFinished: "FINISHED", "": "FINISHED", backend.StateFailed: "FAILED",
 	}[r.State]
+	set := map[string]string{}
+	maps.Copy(set, r.Tags)
+	for key, value := range map[string]string{"runtag.dev/pod": r.PodName, "runtag.dev/pod-uid": r.PodUID, "mlflow.parentRunId": r.Parent} {
+		if value != "" {
+			set[key] = value
+		}
+	}
 	now := time.Now()
-	return mlflowtest.Run{Experiment: p.id, Name: r.Name, Status: status, Start: now.Add(-time.Minute - r.Age), End: now, Tags: r.Tags}
+	return mlflowtest.Run{
+		Experiment: p.id, Name: r.Name, Status: status, Start: now.Add(-time.Minute - r.Age), End: now, Tags: set, Metrics: r.Metrics,
+	}
 }
 
 func (p *project) SetTags(t *testing.T, id string, set tags.Set) {

@@ -26,18 +26,18 @@ func (c *Client) list(ctx context.Context, query backend.Query, cursor string) (
 	case query.All, len(query.AnyTag) > 0:
 		return c.listTagged(ctx, query, cursor)
 	case len(query.IDs) > 0:
-		runs, at, err := c.byIDs(ctx, query.IDs)
+		runs, at, err := c.byIDs(ctx, query.IDs, query.Summary)
 		return backend.Page{Runs: runs, ServerTime: at}, err
 	case len(query.Names) > 0:
-		return c.byNames(ctx, query.Names)
+		return c.byNames(ctx, query.Names, query.Summary)
 	case !query.Since.IsZero():
-		return c.listStages(ctx, sinceStages(query.Since), cursor)
+		return c.listStages(ctx, sinceStages(query.Since), query.Summary, cursor)
 	}
 	return backend.Page{}, nil
 }
 
 // listStages goes through the searches one after the other. The cursor is the number of the search and its token.
-func (c *Client) listStages(ctx context.Context, stages []stage, cursor string) (backend.Page, error) {
+func (c *Client) listStages(ctx context.Context, stages []stage, metrics []string, cursor string) (backend.Page, error) {
 	at, token, err := parseCursor(cursor, len(stages))
 	if err != nil {
 		return backend.Page{}, err
@@ -48,7 +48,7 @@ func (c *Client) listStages(ctx context.Context, stages []stage, cursor string) 
 	}
 	var page backend.Page
 	for ; at < len(stages); at, token = at+1, "" {
-		found, err := c.searchTwice(ctx, ids, search{filter: stages[at].filter, token: token})
+		found, err := c.searchTwice(ctx, ids, search{filter: stages[at].filter, token: token, metrics: metrics})
 		if err != nil {
 			return backend.Page{}, err
 		}
@@ -84,7 +84,7 @@ func errCursor() error {
 
 // byIDs reads runs by id. What is not found may be in an experiment that is newer than our list of them, so the list is
 // read again, unless that was just now.
-func (c *Client) byIDs(ctx context.Context, wanted []string) ([]backend.Run, time.Time, error) {
+func (c *Client) byIDs(ctx context.Context, wanted, metrics []string) ([]backend.Run, time.Time, error) {
 	var ids []string
 	for _, id := range wanted {
 		// An id that cannot be one is of no run; it must not get into a filter.
@@ -99,7 +99,7 @@ func (c *Client) byIDs(ctx context.Context, wanted []string) ([]backend.Run, tim
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	runs, at, err := c.searchIDs(ctx, among, ids)
+	runs, at, err := c.searchIDs(ctx, among, ids, metrics)
 	if err != nil || len(runs) == len(ids) {
 		return runs, at, err
 	}
@@ -107,11 +107,11 @@ func (c *Client) byIDs(ctx context.Context, wanted []string) ([]backend.Run, tim
 	if err != nil || slices.Equal(among, again) {
 		return runs, at, err
 	}
-	return c.searchIDs(ctx, again, ids)
+	return c.searchIDs(ctx, again, ids, metrics)
 }
 
-func (c *Client) searchIDs(ctx context.Context, among, ids []string) ([]backend.Run, time.Time, error) {
-	found, err := c.searchAll(ctx, among, idFilter(ids))
+func (c *Client) searchIDs(ctx context.Context, among, ids, metrics []string) ([]backend.Run, time.Time, error) {
+	found, err := c.searchAll(ctx, among, search{filter: idFilter(ids), metrics: metrics})
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -126,9 +126,9 @@ func (c *Client) searchIDs(ctx context.Context, among, ids []string) ([]backend.
 }
 
 // byNames reads runs by name: a search for each, as there is no OR.
-func (c *Client) byNames(ctx context.Context, names []string) (backend.Page, error) {
+func (c *Client) byNames(ctx context.Context, names, metrics []string) (backend.Page, error) {
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	found, err := c.searchNames(ctx, names, experimentsFor)
+	found, err := c.searchNames(ctx, names, metrics, experimentsFor)
 	if err == nil && slices.ContainsFunc(found, func(r searched) bool { return len(r.runs) == 0 }) {
 		before, _ := c.experiments.known()
 		after, again := c.resolve(ctx, experimentsAgain)
@@ -136,7 +136,7 @@ func (c *Client) byNames(ctx context.Context, names []string) (backend.Page, err
 		case again != nil:
 			err = again
 		case !slices.Equal(before, after):
-			found, err = c.searchNames(ctx, names, experimentsFor)
+			found, err = c.searchNames(ctx, names, metrics, experimentsFor)
 		}
 	}
 	if err != nil {
@@ -154,14 +154,14 @@ func (c *Client) byNames(ctx context.Context, names []string) (backend.Page, err
 	return page, nil
 }
 
-func (c *Client) searchNames(ctx context.Context, names []string, maxAge time.Duration) ([]searched, error) {
+func (c *Client) searchNames(ctx context.Context, names, metrics []string, maxAge time.Duration) ([]searched, error) {
 	among, err := c.resolve(ctx, maxAge)
 	if err != nil {
 		return nil, err
 	}
 	found := make([]searched, len(names))
 	for i, name := range names {
-		if found[i], err = c.searchAll(ctx, among, nameFilter(name)); err != nil {
+		if found[i], err = c.searchAll(ctx, among, search{filter: nameFilter(name), metrics: metrics}); err != nil {
 			return nil, err
 		}
 	}
@@ -175,6 +175,8 @@ type search struct {
 	// among is how many searches share the size, as a page of each is in memory at once; 0 is one.
 	among  int
 	newest bool
+	// metrics are the keys of those to keep.
+	metrics []string
 }
 
 func (s search) results() int { return max(s.size/max(s.among, 1), min(s.size, smallestPage)) }
@@ -188,13 +190,13 @@ type searched struct {
 }
 
 // searchAll reads all pages of a search.
-func (c *Client) searchAll(ctx context.Context, experiments []string, filter string) (searched, error) {
+func (c *Client) searchAll(ctx context.Context, experiments []string, s search) (searched, error) {
 	var all searched
 	if len(experiments) == 0 {
 		return all, nil
 	}
-	for token := ""; ; token = all.next {
-		page, err := c.searchTwice(ctx, experiments, search{filter: filter, token: token})
+	for ; ; s.token = all.next {
+		page, err := c.searchTwice(ctx, experiments, s)
 		if err != nil {
 			return searched{}, err
 		}
@@ -248,6 +250,11 @@ func (c *Client) searchPage(ctx context.Context, experiments []string, s search)
 		in: in, out: &out, fields: []string{"runs", "next_page_token"}})
 	if err != nil {
 		return searched{}, err
+	}
+	for i := range out.Runs {
+		if err := out.Runs[i].takeMetrics(s.metrics); err != nil {
+			return searched{}, c.notMLflow(listOp, err)
+		}
 	}
 	return searched{runs: out.Runs, next: out.NextPageToken, at: response.ServerTime}, nil
 }

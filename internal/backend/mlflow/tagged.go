@@ -25,7 +25,7 @@ func (c *Client) listTagged(ctx context.Context, query backend.Query, cursor str
 	}
 	var page backend.Page
 	for i, filter := range filters {
-		at, err := c.fill(ctx, m, i, ids, filter)
+		at, err := c.fill(ctx, m, i, ids, search{filter: filter, among: len(filters), newest: query.Newest, metrics: query.Summary})
 		if err != nil {
 			return backend.Page{}, err
 		}
@@ -41,10 +41,11 @@ func (c *Client) listTagged(ctx context.Context, query backend.Query, cursor str
 }
 
 // fill reads on in a search until there is a run that was not given yet.
-func (c *Client) fill(ctx context.Context, m *merge, i int, experiments []string, filter string) (at time.Time, err error) {
+func (c *Client) fill(ctx context.Context, m *merge, i int, experiments []string, s search) (at time.Time, err error) {
 	h := &m.heads[i]
 	for h.due() {
-		page, err := c.searchTwice(ctx, experiments, search{filter: filter, token: h.Token, among: len(m.heads), newest: m.newest})
+		s.token = h.Token
+		page, err := c.searchTwice(ctx, experiments, s)
 		if err != nil {
 			return at, err
 		}

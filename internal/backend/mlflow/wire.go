@@ -2,10 +2,14 @@ package mlflow
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/runtag/runtag/internal/backend"
+	"github.com/runtag/runtag/internal/backend/metric"
 	"github.com/runtag/runtag/internal/tags"
 )
 
@@ -23,7 +27,53 @@ type wireRun struct {
 	} `json:"info"`
 	Data struct {
 		Tags []wireTag `json:"tags"`
+		// Metrics is a list of wireMetric, all that the run has. It is read only where some of them are wanted.
+		Metrics json.RawMessage `json:"metrics,omitempty"`
 	} `json:"data"`
+	// summary holds the metrics that were asked for; nil where none were.
+	summary map[string]float64
+}
+
+// wireMetric is the latest value of a metric.
+type wireMetric struct {
+	Key   string          `json:"key"`
+	Value json.RawMessage `json:"value"`
+}
+
+// takeMetrics reads the metrics with these keys and lets all of them go, for a page may be long and each run have
+// thousands.
+func (r *wireRun) takeMetrics(keys []string) error {
+	raw := r.Data.Metrics
+	r.Data.Metrics = nil
+	if len(keys) == 0 {
+		return nil
+	}
+	r.summary = map[string]float64{}
+	if raw == nil {
+		return nil // MLflow leaves out empty lists.
+	}
+	var metrics []wireMetric
+	if err := json.Unmarshal(raw, &metrics); err != nil {
+		return fmt.Errorf("metrics of run %s: %w", r.Info.RunID, err)
+	}
+	for _, m := range metrics {
+		if number, ok := metric.Value(m.Value); ok && slices.Contains(keys, m.Key) {
+			r.summary[m.Key] = unbounded(number)
+		}
+	}
+	return nil
+}
+
+// unbounded undoes what MLflow's databases do to infinite values: they keep the largest number there is instead
+// (mlflow/store/tracking/sqlalchemy_store.py; seen on 3.17.2).
+func unbounded(number float64) float64 {
+	switch number {
+	case math.MaxFloat64:
+		return math.Inf(1)
+	case -math.MaxFloat64:
+		return math.Inf(-1)
+	}
+	return number
 }
 
 // The tags that are hidden and read. The first two are MLflow's own (mlflow/utils/mlflow_tags.py); the others come from
@@ -75,6 +125,7 @@ func (c *Client) run(r wireRun) backend.Run {
 		State:     r.state(),
 		CreatedAt: timeOf(r.Info.StartTime),
 		User:      r.Info.UserID,
+		Summary:   r.summary,
 		Tags:      make(tags.Set, len(r.Data.Tags)),
 	}
 	if r.ended() {

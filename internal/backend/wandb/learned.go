@@ -21,8 +21,10 @@ const (
 type learned struct {
 	mu     sync.Mutex
 	limits backend.Limits
-	// noHost: the server does not know Run.host.
-	noHost bool
+	// unknown are the fields of Run that the server does not know.
+	unknown []string
+	// unreadable: a summary could not be read.
+	unreadable bool
 	// bulk: modifyRuns is wanted, and has not failed yet.
 	bulk bool
 	// byID: a write was seen to land on the run whose id it named. notByID: writes land elsewhere.
@@ -98,19 +100,35 @@ func (l *learned) readRefused(n int) bool {
 	return true
 }
 
-// askHost says whether to ask for Run.host.
-func (l *learned) askHost() bool {
+// ask says whether to ask for a field of Run.
+func (l *learned) ask(field string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.noHost
+	return !slices.Contains(l.unknown, field)
 }
 
-func (l *learned) forgetHost() {
+var withoutField = map[string]string{
+	fieldHost:    "The server does not tell the host of a run: pods cannot be linked to runs by their host name.",
+	fieldSummary: "The server does not tell single metrics of a run: rules see no run.summary.",
+}
+
+// forget remembers that the server does not know a field.
+func (l *learned) forget(field string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.noHost {
-		l.noHost = true
-		l.notices = append(l.notices, "The server does not tell the host of a run: pods cannot be linked to runs by their host name.")
+	if !slices.Contains(l.unknown, field) {
+		l.unknown = append(l.unknown, field)
+		l.notices = append(l.notices, withoutField[field])
+	}
+}
+
+// badSummary says, once, that a summary could not be read.
+func (l *learned) badSummary(why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.unreadable {
+		l.unreadable = true
+		l.notices = append(l.notices, "The server gave metrics that cannot be read, and rules do not see those: "+why+".")
 	}
 }
 

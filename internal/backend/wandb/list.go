@@ -5,14 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/runtag/runtag/internal/backend"
+	"github.com/runtag/runtag/internal/backend/metric"
 )
 
-// listDocument asks for what backend.Run holds and no more; %s is where host is.
-const listDocument = `query RuntagRuns($entity:String!,$project:String!,$filters:JSONString,$order:String,$first:Int,$after:String){
+// listDocument asks for what backend.Run holds and no more; the places are for a variable more, and for fields.
+const listDocument = `query RuntagRuns($entity:String!,$project:String!,$filters:JSONString,$order:String,$first:Int,$after:String%s){
   viewer{id}
   project(name:$project,entityName:$entity){
     runs(filters:$filters,order:$order,first:$first,after:$after){
@@ -28,7 +30,9 @@ type question struct {
 	filters string
 	order   string
 	// asked is the number of ids or names; 0 for other lists.
-	asked   int
+	asked int
+	// metrics are the keys of Query.Summary.
+	metrics []string
 	matches func(backend.Run) bool
 }
 
@@ -50,7 +54,7 @@ func (c *Client) List(ctx context.Context, query backend.Query, cursor string) (
 
 // question writes the filter of a query. It is JSON made by the encoder, so that no id or name can say more than itself.
 func (c *Client) question(query backend.Query) (question, error) {
-	q := question{op: "list runs of " + c.place(), order: oldestFirst, matches: func(backend.Run) bool { return true }}
+	q := question{op: "list runs of " + c.place(), order: oldestFirst, metrics: query.Summary, matches: func(backend.Run) bool { return true }}
 	var filter map[string]any
 	switch {
 	case len(query.IDs) > 0:
@@ -118,18 +122,23 @@ func tagFilter(query backend.Query) map[string]any {
 // errAskedTooMany: ask again, for as many as Limits now says.
 var errAskedTooMany = errors.New("the server takes fewer ids at once")
 
-// page asks for one page, with smaller pages and without host where the server insists. Each try asks for less than
-// the one before it, so it ends.
+// page asks for one page, with smaller pages and without host or metrics where the server insists. Each try asks for
+// less than the one before it, so it ends.
 func (c *Client) page(ctx context.Context, q question, cursor string) ([]seen, backend.Page, error) {
 	for {
 		limits := c.learned.current()
-		askHost := c.learned.askHost()
-		answer, err := c.call(ctx, q.op, "list runs", listQuery(askHost), c.listVariables(q, cursor, limits.Page))
+		askHost := c.learned.ask(fieldHost)
+		if !c.learned.ask(fieldSummary) {
+			q.metrics = nil
+		}
+		answer, err := c.call(ctx, q.op, "list runs", listQuery(askHost, len(q.metrics) > 0), c.listVariables(q, cursor, limits.Page))
 		switch {
 		case err != nil:
 			return nil, backend.Page{}, err
-		case askHost && refusesHost(answer):
-			c.learned.forgetHost()
+		case askHost && refuses(answer, fieldHost):
+			c.learned.forget(fieldHost)
+		case len(q.metrics) > 0 && refuses(answer, fieldSummary):
+			c.learned.forget(fieldSummary)
 		case tooLarge(answer) && q.asked > 1 && c.learned.readRefused(q.asked):
 			return nil, backend.Page{}, &backend.Error{Kind: backend.Unavailable, Op: q.op, Err: errAskedTooMany, Message: fmt.Sprintf(
 				"%s does not take a question about %d runs; the next one is about fewer", c.server, q.asked)}
@@ -140,11 +149,21 @@ func (c *Client) page(ctx context.Context, q question, cursor string) ([]seen, b
 	}
 }
 
-func listQuery(askHost bool) string {
+// Fields of Run that a server may not have, or not as we ask for them. Lists are worth having without.
+const (
+	fieldHost    = "host"
+	fieldSummary = "summaryMetrics"
+)
+
+func listQuery(askHost, askMetrics bool) string {
+	variable, fields := "", ""
 	if askHost {
-		return fmt.Sprintf(listDocument, " host")
+		fields += " " + fieldHost
 	}
-	return fmt.Sprintf(listDocument, "")
+	if askMetrics {
+		variable, fields = ",$keys:[String!]", fields+" "+fieldSummary+"(keys:$keys)"
+	}
+	return fmt.Sprintf(listDocument, variable, fields)
 }
 
 func (c *Client) listVariables(q question, cursor string, page int) map[string]any {
@@ -155,18 +174,19 @@ func (c *Client) listVariables(q question, cursor string, page int) map[string]a
 	if cursor != "" {
 		variables["after"] = cursor
 	}
+	if len(q.metrics) > 0 {
+		// W&B knows only the outermost names of a summary (weave/ops_domain/run_ops.py in wandb/weave asks for no more), so
+		// that a nested value comes with what holds it.
+		variables["keys"] = metric.Parents(q.metrics)
+	}
 	return variables
 }
 
-// refusesHost says that the server does not know Run.host.
-func refusesHost(answer reply) bool {
-	for _, e := range answer.errors {
-		m := strings.ToLower(e.Message)
-		if strings.Contains(m, "cannot query field") && strings.Contains(m, "host") {
-			return true
-		}
-	}
-	return false
+// refuses says that the server does not know a field, or an argument of it.
+func refuses(answer reply, field string) bool {
+	return slices.ContainsFunc(answer.errors, func(e graphError) bool {
+		return saysAny(e.Message, []string{"cannot query field", "unknown argument"}) && saysAny(e.Message, []string{strings.ToLower(field)})
+	})
 }
 
 type connection struct {
@@ -207,6 +227,7 @@ func (c *Client) decodePage(q question, cursor string, answer reply) ([]seen, ba
 		if err != nil {
 			return nil, backend.Page{}, c.malformed(q.op, c.clean(err.Error()))
 		}
+		run.Summary = c.summary(*edge.Node, q.metrics)
 		if q.matches(run.Run) {
 			runs = append(runs, run)
 		}

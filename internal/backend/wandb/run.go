@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/runtag/runtag/internal/backend"
+	"github.com/runtag/runtag/internal/backend/metric"
 	"github.com/runtag/runtag/internal/tags"
 )
 
@@ -25,6 +26,8 @@ type node struct {
 	} `json:"user"`
 	Group   string `json:"group"`
 	JobType string `json:"jobType"`
+	// Summary is a JSON object as text; absent where it was not asked for.
+	Summary *string `json:"summaryMetrics"`
 }
 
 // seen is a run as read, with its tags in the tracker's order, duplicates and all.
@@ -69,6 +72,23 @@ func (c *Client) decodeRun(n node) (seen, error) {
 	}
 	run.FinishedAt = finishedAt(run)
 	return seen{Run: run, list: list}, nil
+}
+
+// summary reads the metrics with these keys; a run that has logged nothing yet has none. One that cannot be read keeps
+// no other run from being seen: nothing is said of its metrics.
+func (c *Client) summary(n node, keys []string) map[string]float64 {
+	if len(keys) == 0 {
+		return nil
+	}
+	if n.Summary == nil {
+		return map[string]float64{}
+	}
+	picked, err := metric.Pick([]byte(*n.Summary), keys)
+	if err != nil {
+		c.learned.badSummary(c.clean(fmt.Sprintf("run %q: %v", n.Name, err)))
+		return nil
+	}
+	return picked
 }
 
 // decodeTags reads a list of tags; null is an empty one.

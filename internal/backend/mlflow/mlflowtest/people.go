@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -72,6 +73,8 @@ type Run struct {
 	// Start and End are left out of the request where they are zero. MLflow keeps milliseconds.
 	Start, End time.Time
 	Tags       map[string]string
+	// Metrics are logged at once.
+	Metrics map[string]float64
 }
 
 // CreateRun makes a run and returns its id.
@@ -91,6 +94,11 @@ func (s *Server) CreateRun(ctx context.Context, r Run) (string, error) {
 		return "", err
 	}
 	id := out.Run.Info.ID
+	if len(r.Metrics) > 0 {
+		if err := s.LogMetrics(ctx, id, r.Metrics); err != nil {
+			return id, err
+		}
+	}
 	if r.Status == "" || r.Status == "RUNNING" {
 		return id, nil
 	}
@@ -104,6 +112,27 @@ func (s *Server) UpdateRun(ctx context.Context, id, status string, end time.Time
 		in["end_time"] = end.UnixMilli()
 	}
 	return s.Call(ctx, http.MethodPost, "runs/update", in, nil)
+}
+
+// LogMetrics logs values of metrics, at most 1000, as of now; they may be NaN or infinite.
+func (s *Server) LogMetrics(ctx context.Context, run string, metrics map[string]float64) error {
+	type metric struct {
+		Key       string `json:"key"`
+		Value     any    `json:"value"`
+		Timestamp int64  `json:"timestamp"`
+	}
+	var all []metric
+	for key, value := range metrics {
+		m := metric{key, value, time.Now().UnixMilli()}
+		switch { // JSON has no way to write these but as strings, as MLflow's own client does.
+		case math.IsNaN(value):
+			m.Value = "NaN"
+		case math.IsInf(value, 0):
+			m.Value = strings.TrimPrefix(strconv.FormatFloat(value, 'g', -1, 64), "+") + "inity"
+		}
+		all = append(all, m)
+	}
+	return s.Call(ctx, http.MethodPost, "runs/log-batch", map[string]any{"run_id": run, "metrics": all}, nil)
 }
 
 // SetTags sets tags, at most 100.
