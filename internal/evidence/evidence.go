@@ -30,7 +30,9 @@ type Node struct {
 	Labels, Annotations map[string]string
 	Taints              []Taint
 	Conditions          []Condition
-	// Seen counts up with each change that somebody can read, over all nodes.
+	// CreatedAt tells it from a later node of the same name.
+	CreatedAt time.Time
+	// Seen counts up with each change that somebody can read, over everything in a Store.
 	Seen uint64
 }
 
@@ -63,7 +65,7 @@ type Pod struct {
 	Hostname string
 	// Runs are those that literal environment variables of containers and init containers name.
 	Runs []RunRef
-	// Unreadable are the variables among those that name runs whose value comes from elsewhere.
+	// Unreadable are the variables that name a run, WANDB_RUN_ID and MLFLOW_RUN_ID, whose value comes from elsewhere.
 	Unreadable    []string
 	Phase, Reason string
 	// CreatedAt, StartedAt and EndedAt are zero while they are not so. EndedAt is when the last container ended or, where
@@ -71,13 +73,14 @@ type Pod struct {
 	CreatedAt, StartedAt, EndedAt time.Time
 	Restarts                      int
 	Images                        []string
-	// Conditions holds those of the last sight, and of earlier ones each DisruptionTarget and TerminationTarget that was true.
+	// Conditions holds those of the last sight, but for steps on the way to Ready, and of earlier sights each
+	// DisruptionTarget and TerminationTarget that was true.
 	Conditions []Condition
 	// OwnerRuns are ids of runs that a label wandb.ai/run-id of one of its owners names.
 	OwnerRuns []string
 	// Node is the node as it was seen last while the pod lived; nil while it was not seen.
 	Node *Node
-	// Seen counts up with each change that somebody can read, over all pods.
+	// Seen counts up with each change that somebody can read, over everything in a Store.
 	Seen uint64
 }
 
