@@ -2,6 +2,7 @@ package mlflow_test
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	testingclock "k8s.io/utils/clock/testing"
 	"pgregory.net/rapid"
 
@@ -312,6 +314,37 @@ print(sorted((k, v) for k, v in tags.items() if not k.startswith("mlflow.")), en
 	must(t, err)
 	if want := `[('from', 'start'), ('spot', 'true')]`; seen != want {
 		t.Errorf("the real client reads %s, want %s", seen, want)
+	}
+}
+
+// TestRunsTellTheirPodsAndParents has the real client make runs in the environment of a pod, without a word about it.
+func TestRunsTellTheirPodsAndParents(t *testing.T) {
+	name := unique(t)
+	_, err := server.Python(t.Context(), `
+import math, os, sys
+os.environ["MLFLOW_RUN_CONTEXT"] = '{"runtag.dev/pod":"capsules-0","runtag.dev/pod-uid":"5f1c-2d"}'
+import mlflow
+mlflow.set_experiment(sys.argv[1])
+with mlflow.start_run(run_name="outer"):
+    for step in range(3):
+        mlflow.log_metrics({"loss": 1.0 / (step + 1), "val/loss": float(step), "eval.acc": 0.5}, step=step)
+    mlflow.log_metrics({"nan": math.nan, "up": math.inf, "down": -math.inf})
+    with mlflow.start_run(run_name="inner", nested=True):
+        mlflow.set_tag("baseline", "true")
+`, name)
+	must(t, err)
+	c := client(t, mlflow.Config{Experiments: []string{name}})
+	page, err := c.List(t.Context(), backend.Query{All: true, Summary: []string{"loss", "val/loss", "eval.acc", "nan", "up", "down", "none"}}, "")
+	must(t, err)
+	if len(page.Runs) != 2 || page.Runs[0].Name != "outer" {
+		t.Fatalf("%+v, want the outer run and then the inner one", page.Runs)
+	}
+	outer, inner := page.Runs[0], page.Runs[1]
+	got := []any{outer.PodName, outer.PodUID, outer.Parent, inner.PodName, inner.PodUID, inner.Parent, outer.Tags, inner.Tags, outer.Summary, inner.Summary}
+	want := []any{"capsules-0", "5f1c-2d", "", "capsules-0", "5f1c-2d", outer.ID, tags.Set{}, tags.Set{"baseline": "true"},
+		map[string]float64{"loss": 1.0 / 3, "val/loss": 2, "eval.acc": 0.5, "nan": math.NaN(), "up": math.Inf(1), "down": math.Inf(-1)}, map[string]float64{}}
+	if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); diff != "" {
+		t.Errorf("pods, parents, tags and metrics of the two (-want +got):\n%s", diff)
 	}
 }
 

@@ -3,6 +3,7 @@ package mlflow
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -336,12 +337,59 @@ func TestRunOfWire(t *testing.T) {
 	wire := wireRun{}
 	wire.Info.RunID, wire.Info.ExperimentID, wire.Info.Status = "abc", "7", "PAUSED"
 	wire.Info.StartTime, wire.Info.EndTime = 1_000, 2_000
-	wire.Data.Tags = []wireTag{{"mlflow.user", "ada"}, {"k", "v"}, {"runtag.dev/pod", "p"}, {"_mlflow_x", ""}}
+	wire.Data.Tags = []wireTag{{"mlflow.user", "ada"}, {"k", "v"}, {"runtag.dev/pod", "p"}, {"_mlflow_x", ""},
+		{"runtag.dev/pod-uid", "u"}, {"mlflow.parentRunId", "def"}, {"runtag.dev/other", "x"}}
 	want := backend.Run{
 		ID: "abc", Handle: "abc", UID: "abc@1000", URL: "https://mlflow.example/ml/#/experiments/7/runs/abc",
 		State: backend.StateUnknown, CreatedAt: time.Unix(1, 0).UTC(), User: "ada", Tags: tags.Set{"k": "v"},
+		PodName: "p", PodUID: "u", Parent: "def",
 	}
 	if diff := cmp.Diff(want, c.run(wire)); diff != "" {
 		t.Errorf("a run in a state that we do not know, with hidden tags (-want +got):\n%s", diff)
+	}
+}
+
+func TestMetricsOfWire(t *testing.T) {
+	const all = `[{"key":"loss","value":0.5,"timestamp":1,"step":0},{"key":"nan","value":"NaN"},{"key":"up","value":1.7976931348623157e308},
+		{"key":"down","value":-1.7976931348623157e308},{"key":"word","value":"x"},{"key":"a.b","value":2},{"key":"a","value":3},{"key":"none"}]`
+	cases := []struct {
+		metrics string
+		keys    []string
+		want    map[string]float64
+		reason  string
+	}{
+		{all, nil, nil, "nothing is read that nobody wants"},
+		{`"no list"`, nil, nil, "whatever it is"},
+		{all, []string{"loss", "nan", "absent"}, map[string]float64{"loss": 0.5, "nan": math.NaN()}, "only what is wanted is kept"},
+		{all, []string{"up", "down"}, map[string]float64{"up": math.Inf(1), "down": math.Inf(-1)}, "the largest number stands for infinity in the database"},
+		{all, []string{"word", "none"}, map[string]float64{}, "what is no number is left out"},
+		{all, []string{"a.b", "a.c"}, map[string]float64{"a.b": 2}, "MLflow's metrics are not nested"},
+		{"", []string{"loss"}, map[string]float64{}, "MLflow leaves out empty lists"},
+	}
+	for _, c := range cases {
+		wire := wireRun{}
+		wire.Data.Metrics = json.RawMessage(c.metrics)
+		if c.metrics == "" {
+			wire.Data.Metrics = nil
+		}
+		if err := wire.takeMetrics(c.keys); err != nil {
+			t.Errorf("%v: %s", err, c.reason)
+		}
+		if diff := cmp.Diff(c.want, wire.summary, cmpopts.EquateNaNs()); diff != "" || wire.Data.Metrics != nil {
+			t.Errorf("metrics (-want +got):\n%s%s", diff, c.reason)
+		}
+	}
+}
+
+func TestMetricsThatAreNone(t *testing.T) {
+	c := newClient(t, Config{HTTP: doer(func(r transport.Request) (transport.Response, error) {
+		if strings.Contains(r.URL, "/get-by-name") {
+			return transport.Response{Status: 200, Body: []byte(`{"experiment":{"experiment_id":"1","name":"forecast"}}`)}, nil
+		}
+		return transport.Response{Status: 200, Body: []byte(`{"runs":[{"info":{"run_id":"abc"},"data":{"metrics":{"loss":1}}}]}`)}, nil
+	})})
+	_, err := c.List(t.Context(), backend.Query{All: true, Summary: []string{"loss"}}, "")
+	if !backend.IsKind(err, backend.Unavailable) || !strings.Contains(err.Error(), "not MLflow's") {
+		t.Errorf("error %v, want that the answer is not MLflow's", err)
 	}
 }

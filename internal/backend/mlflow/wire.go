@@ -57,8 +57,9 @@ func (r *wireRun) takeMetrics(keys []string) error {
 		return fmt.Errorf("metrics of run %s: %w", r.Info.RunID, err)
 	}
 	for _, m := range metrics {
-		if number, ok := metric.Value(m.Value); ok && slices.Contains(keys, m.Key) {
-			r.summary[m.Key] = unbounded(number)
+		at := slices.Index(keys, m.Key)
+		if number, ok := metric.Value(m.Value); ok && at >= 0 {
+			r.summary[keys[at]] = unbounded(number) // All runs share the string.
 		}
 	}
 	return nil

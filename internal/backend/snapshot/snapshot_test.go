@@ -74,6 +74,9 @@ func TestWhatCountsAsAChange(t *testing.T) {
 		{"the job type", func(r *backend.Run) { r.JobType = "j" }, ids("a")},
 		{"the URL", func(r *backend.Run) { r.URL = "u" }, ids("a")},
 		{"the end", func(r *backend.Run) { r.FinishedAt = at(1) }, ids("a")},
+		{"the pod's UID", func(r *backend.Run) { r.PodUID = "u" }, ids("a")},
+		{"the pod's name", func(r *backend.Run) { r.PodName = "p" }, ids("a")},
+		{"the parent", func(r *backend.Run) { r.Parent = "p" }, ids("a")},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			s := tracking("a")

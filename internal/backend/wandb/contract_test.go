@@ -116,25 +116,13 @@ func (p *project) Create(t *testing.T, runs ...backendtest.NewRun) []string {
 		if state == "" {
 			state = string(backend.StateFinished)
 		}
-		p.put(t, wandbtest.Run{
-			ID: id, DisplayName: r.Name, State: state, Tags: slices.Sorted(maps.Keys(r.Tags)), CreatedAt: time.Now().Add(-r.Age), Summary: summaryOf(r.Metrics),
-		})
+		p.put(t, wandbtest.Run{ID: id, DisplayName: r.Name, State: state, Tags: slices.Sorted(maps.Keys(r.Tags)), CreatedAt: time.Now().Add(-r.Age)})
+		if err := p.h.tracker.SetMetrics(p.path(id), r.Metrics); err != nil {
+			t.Fatal(err)
+		}
 		ids = append(ids, id)
 	}
 	return ids
-}
-
-// summaryOf is the summary that the SDK makes of metrics.
-func summaryOf(metrics map[string]float64) map[string]any {
-	words := map[string]any{"NaN": "NaN", "+Inf": "Infinity", "-Inf": "-Infinity"}
-	summary := map[string]any{}
-	for key, value := range metrics {
-		summary[key] = value
-		if word, special := words[fmt.Sprint(value)]; special {
-			summary[key] = word
-		}
-	}
-	return summary
 }
 
 func (p *project) put(t *testing.T, r wandbtest.Run) {

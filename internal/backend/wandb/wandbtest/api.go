@@ -2,6 +2,8 @@ package wandbtest
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 )
 
@@ -87,6 +89,34 @@ func (s *Server) SetTags(path string, tags ...string) error {
 // EditTags adds and removes tags, as a person does on the run's page.
 func (s *Server) EditTags(path string, add, remove []string) error {
 	return s.edit(path, func(st *store, r *record) error { return st.editTags(r, add, remove) })
+}
+
+// SetMetrics sets latest values in the run's summary, as a training script that logs them does; others stay. They may be
+// NaN or infinite. It is no sign of life.
+func (s *Server) SetMetrics(path string, metrics map[string]float64) error {
+	return s.edit(path, func(st *store, r *record) error {
+		summary := map[string]any{}
+		maps.Copy(summary, r.Summary)
+		for key, value := range metrics {
+			summary[key] = inJSON(value)
+		}
+		r.Summary = summary
+		st.touch(r)
+		return nil
+	})
+}
+
+// inJSON is a number as W&B keeps it: JSON has no way to write some.
+func inJSON(value float64) any {
+	switch {
+	case math.IsNaN(value):
+		return "NaN"
+	case math.IsInf(value, 1):
+		return "Infinity"
+	case math.IsInf(value, -1):
+		return "-Infinity"
+	}
+	return value
 }
 
 // Heartbeat is a sign of life of the run's process; it revives a run that had ended.

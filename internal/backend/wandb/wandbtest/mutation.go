@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/runtag/runtag/internal/backend/metric"
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest/graphql"
 )
 
@@ -74,7 +75,7 @@ func (m mutationRoot) upsertBucket(input graphql.Args) (graphql.Values, error) {
 func checkBucket(input graphql.Args) error {
 	for _, key := range []string{"config", "summaryMetrics"} {
 		var object map[string]any
-		if input.Has(key) && json.Unmarshal([]byte(input.String(key)), &object) != nil {
+		if input.Has(key) && json.Unmarshal(metric.Quote([]byte(input.String(key))), &object) != nil {
 			return graphql.Refuse(http.StatusBadRequest, "%s is not a JSON object", key)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/runtag/runtag/internal/backend/metric"
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest/graphql"
 )
 
@@ -156,7 +157,7 @@ func (n runNode) sampledHistory(args graphql.Args) (any, error) {
 // decodeRow reads a line of history; a line that is not an object has no metrics.
 func decodeRow(line string) map[string]any {
 	row := map[string]any{}
-	if json.Unmarshal([]byte(line), &row) != nil {
+	if json.Unmarshal(metric.Quote([]byte(line)), &row) != nil {
 		return map[string]any{}
 	}
 	return row
