@@ -48,6 +48,11 @@ type Link struct {
 	Until time.Time
 }
 
+// Holds says that something that happened to the pod at that time happened to the run, as far as clocks can tell.
+func (l Link) Holds(at time.Time) bool {
+	return !at.Before(l.From.Add(-Tolerance)) && (l.Until.IsZero() || !at.After(l.Until.Add(Tolerance)))
+}
+
 // Run is what linking needs to know of a run and of its TrainingRun. Times are by our own clock.
 type Run struct {
 	// Object is the TrainingRun; its Name is empty for a run that has none yet.
@@ -76,14 +81,19 @@ type Run struct {
 type Found struct {
 	// Links are all there ever were, newest first: by From, then by name.
 	Links []Link
-	// Ambiguous says why pods that fit are not linked: names of the pods, in order; empty where there is no doubt.
+	// Ambiguous are the names, in order, of pods that fit and are not linked because the run can have been in one of them
+	// only; empty where there is no doubt.
 	Ambiguous []string
 }
 
-// Pods is where pods are looked up; an evidence.Store with Keys as its index is one.
+// Pods is where pods are looked up; an evidence.Store with Keys as its index is one. It must have seen all pods that there
+// are: one that it does not know is taken for gone.
 type Pods interface {
 	// Pod gives a pod by its uid; nil where it was not seen.
 	Pod(uid types.UID) *evidence.Pod
 	// Indexed gives the pods of a key, in no certain order.
 	Indexed(key string) []*evidence.Pod
+	// Labelled gives the pods of a namespace with a label that has one of the values, or any where none is given; with no
+	// label, all. They are in no certain order.
+	Labelled(namespace, label string, values ...string) []*evidence.Pod
 }

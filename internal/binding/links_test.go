@@ -1,0 +1,612 @@
+package binding_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/runtag/runtag/internal/binding"
+)
+
+var ways = []struct{ name, reason, script string }{{
+	name: "annotation", reason: "a pod that names the TrainingRun is its own, whatever else is the same or not",
+	script: `
+		pod a 9:00- run=object-x
+		run x made=9:05
+		at 9:10
+		look
+		want x: a Name 9:05-`,
+}, {
+	name: "label", reason: "the key may be a label, too",
+	script: `
+		pod a 9:00- tracking.runtag.dev/run=object-x
+		run x made=9:05
+		look
+		want x: a Name 9:05-`,
+}, {
+	name: "another namespace", reason: "no way leads out of the TrainingRun's namespace",
+	script: `
+		pod a 9:00- in=other run=object-x env=wandb,x wandb.ai/run-id=x host=h team=v
+		run x made=9:05 host=h select=team=v
+		look
+		want x:`,
+}, {
+	name: "environment", reason: "an id that is given to the process names the run",
+	script: `
+		pod a 9:00- env=wandb,x
+		run x made=9:05
+		look
+		want x: a Env 9:05-`,
+}, {
+	name: "environment, all given", reason: "project, entity and URL agree",
+	script: `
+		pod a 9:00- env=wandb,x,acme,capsules,https://api.wandb.ai/
+		run x made=9:05
+		look
+		want x: a Env 9:05-`,
+}, {
+	name: "environment, another project", reason: "ids are unique within a project only",
+	script: `
+		pod a 9:00- env=wandb,x,acme,robots
+		pod b 9:00- env=wandb,x,umbrella
+		pod c 9:00- env=wandb,x,,,https://wandb.acme.example
+		run x made=9:05
+		look
+		want x:`,
+}, {
+	name: "environment, another tracker", reason: "an id of W&B is none of MLflow",
+	script: `
+		pod a 9:00- env=mlflow,x
+		pod b 9:00- env=wandb,y
+		run x made=9:05
+		run y mlflow made=9:05
+		look
+		want x:
+		want y:`,
+}, {
+	name: "environment, MLflow", reason: "the URL is compared without its last slash",
+	script: `
+		pod a 9:00- env=mlflow,x,,,https://MLFLOW.example/base
+		pod b 9:00- env=mlflow,x,,,https://mlflow.example/other
+		run x mlflow made=9:05
+		look
+		want x: a Env 9:05-`,
+}, {
+	name: "uid", reason: "the run says which pod made it",
+	script: `
+		pod a 9:00-
+		pod b 9:00-
+		run x mlflow made=9:05 pod=b
+		look
+		want x: b PodUID 9:05-`,
+}, {
+	name: "run-id label", reason: "W&B Launch writes it; on MLflow it means nothing",
+	script: `
+		pod a 9:00- wandb.ai/run-id=x
+		pod b 9:00- wandb.ai/run-id=y
+		run x made=9:05
+		run y mlflow made=9:05
+		look
+		want x: a RunID 9:05-
+		want y:`,
+}, {
+	name: "selector", reason: "a selector may choose many pods, as long as they and the run live at once",
+	script: `
+		pod a 9:00-     app=t
+		pod b 8:00-8:30 app=t
+		pod c 9:10-     app=t
+		pod d 9:00-     app=u
+		pod e 9:00-     app=t pending
+		run x made=9:05 select=app=t
+		look
+		want x: c Selector 9:10-, a Selector 9:05-`,
+}, {
+	name: "selectors of all kinds", reason: "each looks where it has to",
+	script: `
+		pod a 9:00- app=t tier=1
+		pod b 9:00- app=u
+		pod c 9:00-
+		run in made=9:05 select=app+in+(t,u),app!=u
+		run some made=9:05 select=tier
+		run none made=9:05 select=!app
+		look
+		want in: a Selector 9:05-
+		want some: a Selector 9:05-
+		want none: c Selector 9:05-`,
+}, {
+	name: "selector after the end", reason: "a run that was lost is not in pods that started after its last sign of life",
+	script: `
+		pod a 9:00- app=t
+		pod b 9:31- app=t
+		run x made=9:05 beat=9:30 killed select=app=t
+		look
+		want x: a Selector 9:05-`,
+}, {
+	name: "host", reason: "the one pod of that name which lived when the run began",
+	script: `
+		pod a 9:00- host=trainer
+		run x made=9:05 host=trainer
+		look
+		want x: a Host 9:05-`,
+}, {
+	name: "no hostname", reason: "on the host's own network the host is the node's, which many pods share",
+	script: `
+		pod a 9:00- host=
+		run x made=9:05
+		look
+		want x:`,
+}, {
+	name: "two of one hostname", reason: "nobody can say which of them it was",
+	script: `
+		pod a 9:00- host=trainer
+		pod b 9:00- host=trainer
+		run x made=9:05 host=trainer beat=9:10
+		look
+		want x: ?a, ?b`,
+}, {
+	name: "two of one hostname, one after the other was seen", reason: "the run was in a before b was there",
+	script: `
+		pod a 9:00- host=trainer
+		pod b 9:08- host=trainer
+		run x made=9:05 host=trainer beat=9:10
+		look
+		want x: a Host 9:05-`,
+}, {
+	name: "exact before inexact", reason: "what names the run is better than what fits, also when it comes later",
+	script: `
+		pod a 9:00- host=trainer app=t
+		run x made=9:05 host=trainer select=app=t
+		look
+		want x: a Selector 9:05-
+		pod b 9:00- env=wandb,x
+		look
+		want x: b Env 9:05-`,
+}, {
+	name: "strongest way", reason: "a pod that is found in several ways is linked once, by the strongest",
+	script: `
+		pod a 9:00- host=h wandb.ai/run-id=x
+		run x made=9:05 host=h
+		look
+		want x: a RunID 9:05-
+		pod a 9:00- host=h wandb.ai/run-id=x env=wandb,x
+		look
+		want x: a Env 9:05-
+		pod a 9:00- host=h
+		look
+		want x: a Env 9:05-`,
+}, {
+	name: "pending", reason: "a pod that names the run is its own before it starts; one that fits must have started",
+	script: `
+		pod a 9:10- pending run=object-x
+		pod b 9:10- pending host=h
+		run x made=9:05
+		run y made=9:05 host=h beat=9:20
+		look
+		want x: a Name 9:10-
+		want y:`,
+}, {
+	name: "ended before the run was made", reason: "an id may be used again, and the pods of the old run are none of the new one",
+	script: `
+		pod a 8:00-9:00 env=wandb,x
+		pod b 8:00-9:05 env=wandb,x
+		run x made=9:05:04
+		look
+		want x: b Env 9:05-9:05`,
+}, {
+	name: "clocks", reason: "5 seconds may lie between two clocks, more may not",
+	script: `
+		pod a 9:00:05-     host=a
+		pod b 9:00:06-     host=b
+		pod c 8:00-8:59:55 host=c
+		pod d 8:00-8:59:54 host=d
+		run a made=9:00 host=a
+		run b made=9:00 host=b
+		run c made=9:00 host=c
+		run d made=9:00 host=d
+		look
+		want a: a Host 9:00:05-
+		want b:
+		want c: c Host 8:59:55-8:59:55
+		want d:`,
+}}
+
+func TestWays(t *testing.T) {
+	for _, c := range ways {
+		t.Run(c.name, func(t *testing.T) {
+			t.Log(c.reason)
+			play(t, c.script)
+		})
+	}
+}
+
+var stories = []struct{ name, reason, script string }{{
+	name: "killed and evicted", reason: "the SDK's process gets SIGKILL, so its last heartbeat is 25 s before the pod's end",
+	script: `
+		pod a 9:00- host=h
+		run x made=9:05 host=h beat=9:30
+		at 9:30:10
+		look
+		want x: a Host 9:05-
+		pod a 9:00-9:30:25 host=h
+		at 9:36
+		run x killed
+		look
+		want x: a Host 9:05-9:30:25`,
+}, {
+	name: "ended by itself", reason: "what happens to the pod after a run ended is no business of the run",
+	script: `
+		pod a 9:00- host=h
+		run x made=9:05 host=h done=9:20
+		look
+		want x: a Host 9:05-9:20
+		pod a 9:00-9:40 host=h
+		look
+		want x: a Host 9:05-9:20`,
+}, {
+	name: "the same hostname on two nights", reason: "a run of the first night, lost with its pod, is not in the pod of the second",
+	script: `
+		pod a 1:00- host=nb-0
+		run x made=1:05 host=nb-0 beat=3:00
+		look
+		pod a 1:00-3:00:20 host=nb-0
+		run x killed
+		pod b 25:00- host=nb-0
+		at 25:10
+		run y made=25:05 host=nb-0 beat=25:10
+		look
+		want x: a Host 1:05-3:00:20
+		want y: b Host 25:05-`,
+}, {
+	name: "the same hostname on two nights, seen on the second only", reason: "the first night's pod was never seen, and nothing else is put in its place",
+	script: `
+		pod b 25:00- host=nb-0
+		at 25:10
+		run x made=1:05 host=nb-0 beat=3:00 active
+		look
+		want x:`,
+}, {
+	name: "StatefulSet notebook", reason: "the next pod of the same name takes over within the minutes in which the tracker still calls the run running",
+	script: `
+		pod a 9:00- host=nb-0
+		run x made=9:05 host=nb-0 beat=9:30
+		look
+		pod a 9:00-9:30:10 host=nb-0
+		pod b 9:30:40- host=nb-0
+		at 9:32
+		look
+		want x: a Host 9:05-9:30:10
+		at 9:45
+		run x attempt=9:40 beat=9:44:50
+		look
+		want x: b Host 9:40-, a Host 9:05-9:30:10`,
+}, {
+	name: "resumed before it was called crashed", reason: "the host is the same and no attempt was seen to end, but the run lives after its pod has ended",
+	script: `
+		pod a 9:00- host=nb-0
+		run x made=9:05 host=nb-0 beat=9:30
+		look
+		pod a 9:00-9:30:10 host=nb-0
+		pod b 9:30:40- host=nb-0
+		run x beat=9:33
+		at 9:33
+		look
+		want x: b Host 9:30:40-, a Host 9:05-9:30:10`,
+}, {
+	name: "resumed in another pod three times", reason: "each attempt has its own pod, and each of them was preempted",
+	script: `
+		pod a 9:00- host=a
+		run x made=9:05 host=a beat=9:30
+		look
+		pod a 9:00-9:30 host=a
+		run x killed
+		look
+		pod b 10:00- host=b
+		run x active host=b attempt=10:05 beat=10:20
+		look
+		pod b 10:00-10:20 host=b
+		run x killed
+		pod c 11:00- host=c
+		run x active host=c attempt=11:05 beat=11:20
+		look
+		pod c 11:00-11:20 host=c
+		pod d 12:00- host=d
+		run x active host=d attempt=12:05 beat=12:20
+		look
+		pod d 12:00-12:20:20 host=d
+		run x killed
+		look
+		want x: d Host 12:05-12:20:20, c Host 11:05-11:20, b Host 10:05-10:20, a Host 9:05-9:30`,
+}, {
+	name: "resumed elsewhere while the old pod lives on", reason: "the process of the first attempt is gone, though its pod is not",
+	script: `
+		pod a 9:00- host=a
+		run x made=9:05 host=a beat=9:30
+		look
+		pod b 9:50- host=b
+		run x host=b attempt=10:00 beat=10:10
+		look
+		want x: b Host 10:00-, a Host 9:05-10:00`,
+}, {
+	name: "resumed after it had ended by itself, in the same pod", reason: "a link that is found again is open again",
+	script: `
+		pod a 9:00- host=a
+		run x made=9:05 host=a done=9:30
+		look
+		want x: a Host 9:05-9:30
+		run x active attempt=9:50 beat=9:55
+		look
+		want x: a Host 9:05-`,
+}, {
+	name: "found 20 s after its pod was preempted", reason: "pods are kept for runs that are found later",
+	script: `
+		pod a 9:00-9:30 host=h
+		gone a
+		at 9:30:20
+		run x made=9:29:30 host=h beat=9:29:50
+		look
+		want x: a Host 9:29:30-9:30`,
+}, {
+	name: "synced from offline an hour later", reason: "the tracker's times are those of the sync, when the pod was gone; another pod of that name is not its own",
+	script: `
+		pod a 9:00-9:30 host=h env=wandb,x
+		pod b 9:40- host=h
+		run x made=10:30 host=h done=10:31
+		look
+		want x: b Host 10:30-10:31`,
+}, {
+	name: "one run is never two", reason: "a second TrainingRun of the same run is no next run",
+	script: `
+		pod a 9:00- env=wandb,x
+		run x made=9:05 name=one
+		run y made=9:10 name=two
+		look
+		want x: a Env 9:05-`,
+}, {
+	name: "next run in the pod", reason: "a run that was lost leaves the pod to the next one, and not the other way around",
+	script: `
+		pod a 9:00- host=h
+		run x made=9:05 host=h beat=9:20 killed
+		run y made=9:30 host=h beat=9:40
+		look
+		want x: a Host 9:05-9:30
+		want y: a Host 9:30-`,
+}, {
+	name: "side by side", reason: "a sign of life after the other was made says that both are there",
+	script: `
+		pod a 9:00- host=h
+		run x made=9:05 host=h beat=9:40
+		run y made=9:30 host=h beat=9:40
+		look
+		want x: a Host 9:05-
+		want y: a Host 9:30-`,
+}, {
+	name: "side by side, seen late", reason: "what looked like the end is undone by the next sign of life",
+	script: `
+		pod a 9:00- host=h
+		run x made=9:05 host=h beat=9:29:50
+		run y made=9:30 host=h beat=9:30
+		look
+		want x: a Host 9:05-9:30
+		run x beat=9:30:20
+		look
+		want x: a Host 9:05-`,
+}, {
+	name: "nested", reason: "a run that this one made, or one of those made, takes nobody's place; MLflow knows no heartbeat",
+	script: `
+		pod a 9:00-
+		run x mlflow made=9:05 pod=a
+		run y mlflow made=9:10 pod=a parent=x
+		run z mlflow made=9:20 pod=a parent=y
+		run v mlflow made=9:30 pod=a parent=x
+		look
+		want x: a PodUID 9:05-
+		want y: a PodUID 9:10-9:30
+		want z: a PodUID 9:20-9:30
+		want v: a PodUID 9:30-`,
+}, {
+	name: "the next run is elsewhere", reason: "a run whose host is the pod's, but which names another pod, took nobody's place",
+	script: `
+		pod a 9:00- host=h
+		pod b 9:00- env=wandb,y
+		run x made=9:05 host=h beat=9:20 killed
+		run y made=9:30 host=h
+		look
+		want x: a Host 9:05-
+		want y: b Env 9:30-`,
+}, {
+	name: "restart", reason: "what is known stays, and a link that stood ends when its pod is not there any more",
+	script: `
+		pod a 9:00- host=a
+		pod b 9:00- host=b
+		run x made=9:05 host=a beat=9:20
+		run y made=9:05 host=b beat=9:20
+		look
+		pod a 9:00-9:30 host=a
+		restart
+		at 9:40
+		look
+		want x: a Host 9:05-9:40
+		want y: b Host 9:05-
+		at 9:50
+		look
+		want x: a Host 9:05-9:40`,
+}, {
+	name: "restart after the end", reason: "a run that had ended by itself had left the pod then",
+	script: `
+		pod a 9:00- host=a
+		run x made=9:05 host=a beat=9:20
+		look
+		pod a 9:00-9:30 host=a
+		restart
+		run x done=9:25
+		at 9:40
+		look
+		want x: a Host 9:05-9:25`,
+}, {
+	name: "gang", reason: "rank 0 has the run, and the pods of its Job are in it for as long as rank 0 is",
+	script: `
+		pod r0 9:00- job=j host=r0
+		pod r1 8:55-9:02 job=j
+		pod r2 9:00-9:20 job=j
+		pod r3 9:10- job=j
+		pod k0 9:00- job=k
+		run x made=9:05 host=r0 beat=9:30
+		look
+		want x: r3 Gang 9:10-, r0 Host 9:05-, r2 Gang 9:05-9:20
+		run x done=9:40
+		look
+		want x: r3 Gang 9:10-9:40, r0 Host 9:05-9:40, r2 Gang 9:05-9:20`,
+}, {
+	name: "gangs by their labels", reason: "an attempt of a JobSet is a gang of its own, and a Ray cluster is none",
+	script: `
+		pod s0 9:00- run=object-x jobset.sigs.k8s.io/jobset-uid=s jobset.sigs.k8s.io/restart-attempt=1
+		pod s1 9:00- jobset.sigs.k8s.io/jobset-uid=s jobset.sigs.k8s.io/restart-attempt=1
+		pod s2 9:00- jobset.sigs.k8s.io/jobset-uid=s jobset.sigs.k8s.io/restart-attempt=0
+		pod k0 9:00- run=object-x training.kubeflow.org/job-name=k
+		pod k1 9:00- training.kubeflow.org/job-name=k
+		pod v0 9:00- run=object-x volcano.sh/job-name=v
+		pod v1 9:00- volcano.sh/job-name=v
+		pod v2 9:00- in=other volcano.sh/job-name=v
+		pod y0 9:00- run=object-x ray.io/cluster=y
+		pod y1 9:00- ray.io/cluster=y
+		run x made=9:05
+		look
+		want x: k0 Name 9:05-, k1 Gang 9:05-, s0 Name 9:05-, s1 Gang 9:05-, v0 Name 9:05-, v1 Gang 9:05-, y0 Name 9:05-`,
+}, {
+	name: "gang after a restart", reason: "rank 0 went while nobody looked, and with it the time of the others in the run",
+	script: `
+		pod r0 9:00- job=j host=r0
+		pod r1 9:00- job=j
+		run x made=9:05 host=r0 beat=9:20
+		look
+		pod r0 9:00-9:25 job=j host=r0
+		restart
+		at 9:30
+		look
+		want x: r0 Host 9:05-9:30, r1 Gang 9:05-9:30`,
+}, {
+	name: "gang of a pod that was not it", reason: "pods that came with one that merely fitted go with it",
+	script: `
+		pod a0 9:00- job=a host=h
+		pod a1 9:00- job=a
+		pod b0 9:00- job=b
+		pod b1 9:00- job=b
+		run x made=9:05 host=h beat=9:10
+		look
+		want x: a0 Host 9:05-, a1 Gang 9:05-
+		pod b0 9:00- job=b env=wandb,x
+		look
+		want x: b0 Env 9:05-, b1 Gang 9:05-`,
+}, {
+	name: "no link", reason: "nothing fits",
+	script: `
+		pod a 9:00- host=a
+		run x made=9:05 host=laptop
+		look
+		want x:`,
+}}
+
+func TestStories(t *testing.T) {
+	for _, c := range stories {
+		t.Run(c.name, func(t *testing.T) {
+			t.Log(c.reason)
+			play(t, c.script)
+		})
+	}
+}
+
+func TestFortyRunsInOnePod(t *testing.T) {
+	var script strings.Builder
+	fmt.Fprintln(&script, "pod a 9:00-10:21 host=h")
+	for i := range 40 { // killed one after the other, each 2 minutes after it was made
+		fmt.Fprintf(&script, "run x%02d made=%s beat=%s killed host=h\n", i, minute(i*2), minute(i*2+1))
+	}
+	fmt.Fprint(&script, "at 10:30\nlook\n")
+	for i := range 39 {
+		fmt.Fprintf(&script, "want x%02d: a Host %s-%s\n", i, minute(i*2), minute(i*2+2))
+	}
+	fmt.Fprint(&script, "want x39: a Host 10:18-10:21\n")
+	w := play(t, script.String())
+	for name, found := range w.found {
+		if got := found.Links[0].Holds(at("10:21")); got != (name == "x39") {
+			t.Errorf("the eviction happened to %s: %v", name, got)
+		}
+	}
+}
+
+func minute(n int) string { return clock(at(fmt.Sprintf("9:%02d", n))) }
+
+func TestSharedModeFlipsBetweenPods(t *testing.T) {
+	var script strings.Builder
+	for i := range 64 { // most of them start after rank 0 has made the run
+		fmt.Fprintf(&script, "pod p%02d %s- host=p%02d\n", i, minute(i/8), i)
+	}
+	fmt.Fprintln(&script, "run x made=9:01")
+	var all []string
+	for i := range 64 {
+		fmt.Fprintf(&script, "at %s\nrun x host=p%02d beat=%s\nlook\n", minute(i+10), i, minute(i+10))
+	}
+	for i := 63; i >= 0; i-- {
+		all = append(all, fmt.Sprintf("p%02d Host %s-", i, minute(max(1, i/8))))
+	}
+	w := play(t, script.String())
+	got := strings.Split(w.links("x"), ", ")
+	if len(got) != 64 {
+		t.Fatalf("%d links: %v", len(got), got)
+	}
+	for _, want := range all {
+		if !strings.Contains(w.links("x"), want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+}
+
+// jobSet is 64 pods that work together.
+func jobSet(more func(rank int) string) string {
+	var script strings.Builder
+	for i := range 64 {
+		fmt.Fprintf(&script, "pod p%02d 9:00- jobset.sigs.k8s.io/jobset-uid=s %s\n", i, more(i))
+	}
+	return script.String()
+}
+
+func TestARankIsEvicted(t *testing.T) {
+	w := play(t, jobSet(func(int) string { return "" })+`
+		run x made=9:05 host=p00 beat=9:30
+		look
+		pod p37 9:00-9:30:10 jobset.sigs.k8s.io/jobset-uid=s
+		at 9:31
+		look`)
+	links := w.found["x"].Links
+	if len(links) != 64 {
+		t.Fatalf("%d links, want 64: %s", len(links), w.links("x"))
+	}
+	for _, l := range links {
+		if want := l.Name != "p37"; l.Until.IsZero() != want || (l.By == binding.ByGang) != (l.Name != "p00") {
+			t.Errorf("%+v", l)
+		}
+	}
+	runs := w.index.RunsOf(w.store.Pod(uid("p37")))
+	if len(runs) != 1 || runs[0].ID != "x" {
+		t.Errorf("the pod's end concerns %v", runs)
+	}
+}
+
+func TestARunForEachRank(t *testing.T) {
+	script := jobSet(func(rank int) string { return fmt.Sprintf("env=wandb,x%02d", rank) })
+	for i := range 64 { // one second after the other: none takes the place of another
+		script += fmt.Sprintf("run x%02d made=9:05:%02d\n", i, i%60)
+	}
+	w := play(t, script+"look")
+	for name, found := range w.found {
+		if len(found.Links) != 64 {
+			t.Fatalf("%s has %d links", name, len(found.Links))
+		}
+		for _, l := range found.Links {
+			own := "p"+name[1:] == l.Name
+			if !l.Until.IsZero() || own != (l.By == binding.ByEnv) {
+				t.Errorf("%s: %+v", name, l)
+			}
+		}
+	}
+}
