@@ -98,12 +98,23 @@ const (
 	True
 )
 
+// Source is a pod or a workload that made a rule true.
+type Source struct {
+	UID string
+	// From is when the pod began to belong to the run; At when it made the rule true, which is the same for what does not
+	// change, such as a node's label, and the time of the condition or taint for an event.
+	From, At time.Time
+}
+
 // Verdict is what an evaluation says.
 type Verdict struct {
 	Outcome Outcome
 	// Evidence says in a line what made the rule true, such as "pod a on node b: cloud.google.com/gke-spot=true". Source
-	// is the uid of the pod that did, or of the workload, if it was one; a new source of the same rule is counted once more.
+	// is the uid of the pod that did, or of the workload, if it was one.
 	Evidence, Source string
+	// Sources are all pods or workloads that made it true one after the other, the oldest first; the last is Source. Pods
+	// of one gang that did at about the same time are one, and what is true of the run anyway has none.
+	Sources []Source
 	// Tags are what TagExpression gives, sorted and without duplicates; Invalid says which of its results are no tags.
 	Tags    []string
 	Invalid []string
