@@ -152,6 +152,16 @@ var ways = []struct{ name, reason, script string }{{
 		look
 		want x: a Host 9:05-`,
 }, {
+	name: "two of one hostname, a moment apart", reason: "the clocks may be trusted before they are forgiven",
+	script: `
+		pod a 9:00-9:05 host=nb-0
+		pod b 9:05:02- host=nb-0
+		run x made=9:05:03 host=nb-0
+		run y made=9:05:01 host=nb-0
+		look
+		want x: b Host 9:05:03-
+		want y: ?a, ?b`,
+}, {
 	name: "exact before inexact", reason: "what names the run is better than what fits, also when it comes later",
 	script: `
 		pod a 9:00- host=trainer app=t
@@ -354,11 +364,13 @@ var stories = []struct{ name, reason, script string }{{
 		look
 		want x: b Host 10:30-10:31`,
 }, {
-	name: "one run is never two", reason: "a second TrainingRun of the same run is no next run",
+	name: "one run is never two", reason: "neither it nor a second TrainingRun of it is its next one, when its times are corrected by a bit",
 	script: `
 		pod a 9:00- env=wandb,x
-		run x made=9:05 name=one
-		run y made=9:10 name=two
+		run x made=9:05
+		look
+		run x made=9:05:02
+		run y made=9:05:02 id=x
 		look
 		want x: a Env 9:05-`,
 }, {

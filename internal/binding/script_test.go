@@ -158,6 +158,8 @@ func (w *world) run(name string, words []string) {
 			r.PodUID = uid(v)
 		case "parent":
 			r.Parent = v
+		case "id":
+			r.ID, r.UID = v, "of-"+v
 		case "name":
 			r.Object.Name = v
 		case "select":
