@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// maxEvidence is the longest evidence, in characters.
-	maxEvidence = 250
+	// maxEvidence is the longest evidence, in characters: 250 with what Advance may add.
+	maxEvidence = 250 - len(deleted)
 	// maxSources is how many pods are asked one by one for what made a rule true, the newest first.
 	maxSources = 256
 )
