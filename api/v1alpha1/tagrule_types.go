@@ -40,6 +40,7 @@ type TagRuleSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="self.trim() != ''",message="when can't be blank: write true for every run"
 	When string `json:"when"`
 	// tags that the rule gives.
 	// +optional
@@ -53,13 +54,14 @@ type TagRuleSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="self.trim() != ''",message="tagExpression can't be blank: leave it out"
 	TagExpression string `json:"tagExpression,omitempty"`
 	// for is how long the expression must hold without a break before the tags are given.
 	// +optional
 	// +kubebuilder:default="0s"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$')",message="for must be a duration that is not negative, such as 30s or 0s"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('0s')",message="for must be a duration that is not negative, such as 30s or 0s"
 	For metav1.Duration `json:"for,omitempty,omitzero"`
 	// retention says what happens to the tags when the expression no longer holds: Sticky keeps them, as a fact about the
 	// run; WhileTrue takes them off.
@@ -73,6 +75,8 @@ type TagRuleSpec struct {
 	Mode RuleMode `json:"mode,omitempty"`
 	// runSelector selects the TrainingRuns that the rule is for, by their labels; all of them where it is absent.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="(!has(self.matchLabels) || self.matchLabels.size() <= 16) && (!has(self.matchExpressions) || self.matchExpressions.size() <= 16)",message="a selector has at most 16 matchLabels and 16 matchExpressions"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && e.values.size() > 0 && e.values.size() <= 64 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || e.values.size() == 0))",message="operator is In or NotIn with 1 to 64 values, or Exists or DoesNotExist without values"
 	RunSelector *metav1.LabelSelector `json:"runSelector,omitempty"`
 }
 
@@ -81,6 +85,8 @@ type ClusterTagRuleSpec struct {
 	TagRuleSpec `json:",inline"`
 	// namespaceSelector selects the namespaces that the rule is for, by their labels; all of them where it is absent.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="(!has(self.matchLabels) || self.matchLabels.size() <= 16) && (!has(self.matchExpressions) || self.matchExpressions.size() <= 16)",message="a selector has at most 16 matchLabels and 16 matchExpressions"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && e.values.size() > 0 && e.values.size() <= 64 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || e.values.size() == 0))",message="operator is In or NotIn with 1 to 64 values, or Exists or DoesNotExist without values"
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 }
 
