@@ -51,6 +51,29 @@ var _ = Describe("kubectl", Ordered, func() {
 		Expect(kubectl(ctx, "", "get", "tproj", project, "-o", "wide")).To(ContainSubstring("Looking"))
 	})
 
+	It("shows a rule in a line", func(ctx SpecContext) {
+		for _, kind := range []string{"TagRule", "ClusterTagRule"} {
+			rule := createRule(ctx, kind)
+			plural := strings.ToLower(kind) + "s"
+			lines := strings.Split(kubectl(ctx, "", "get", plural, rule), "\n")
+			Expect(lines[0]).To(ContainSubstring("LAST MATCH"), "one column")
+			Expect(columns(strings.Replace(lines[0], "LAST MATCH", "LAST", 1))).
+				To(HaveExactElements("NAME", "MODE", "RETENTION", "TAGS", "MATCHED", "LAST", "READY", "AGE"))
+			Expect(columns(lines[1])).To(HaveExactElements(rule, "Report", "WhileTrue", `["spot"]`, "3", Not(BeEmpty()), "True", Not(BeEmpty())))
+			wide := strings.Split(kubectl(ctx, "", "get", plural, rule, "-o", "wide"), "\n")
+			Expect(columns(wide[0])).To(ContainElement("RETRACTED"))
+			Expect(columns(wide[1])).To(ContainElement("5"))
+		}
+	})
+
+	It("knows rules by their short names and in the category", func(ctx SpecContext) {
+		for short, kind := range map[string]string{"trule": "TagRule", "ctrule": "ClusterTagRule"} {
+			name := strings.ToLower(kind) + ".tracking.runtag.dev/" + createRule(ctx, kind)
+			Expect(kubectl(ctx, "", "get", short, "-o", "name")).To(ContainSubstring(name))
+			Expect(kubectl(ctx, "", "get", "runtag", "-o", "name")).To(ContainSubstring(name))
+		}
+	})
+
 	It("shows everything of runtag by its category", func(ctx SpecContext) {
 		out := kubectl(ctx, "", "get", "runtag", "-o", "name")
 		Expect(out).To(ContainSubstring("trainingrun.tracking.runtag.dev/" + run))
@@ -78,8 +101,34 @@ var _ = Describe("kubectl", Ordered, func() {
 		Entry("what a policy may do", "trainingrun.spec.tagPolicy", "ENUM: Observe Add Merge Exclusive"),
 		Entry("what a state may be", "trainingrun.status.run.state", "pending, running and preempting are active"),
 		Entry("where the key is", "tproj.spec.wandb.apiKeySecretRef", "one of a service account is best"),
+		Entry("what a rule reads", "tagrule.spec.when", "run, labels, tags, namespace, pods, nodes and workloads"),
+		Entry("what becomes of its tags", "clustertagrule.spec.retention", "ENUM: Sticky WhileTrue"),
+		Entry("what a rule may do", "tagrule.spec.mode", "ENUM: Enforce Report Suspend Retract"),
+		Entry("which namespaces a rule is for", "clustertagrule.spec.namespaceSelector", "all of them where it is absent"),
+		Entry("what rules found", "trainingrun.status.ruleTags.state", "Overruled once a person took the tag off"),
+		Entry("how pods are found", "trainingrun.spec.podSelector", "docs/linking.md lists the ways"),
+		Entry("and were found", "trainingrun.status.pods.boundBy", "ENUM: Name Env PodUID RunID Selector Host Gang"),
+		Entry("which runs are imported", "tproj.spec.import.policy", "Linked for those that a pod of this namespace belongs to"),
 		Entry("how often looks are", "tproj.spec.interval", "at least 1s"),
 	)
+
+	It("applies the rule that a person would write", func(ctx SpecContext) {
+		const manifest = `
+apiVersion: tracking.runtag.dev/v1alpha1
+kind: %s
+metadata: {name: by-hand}
+spec:
+  when: nodes.exists(n, n.label("cloud.google.com/gke-spot") == "true")
+  tags: [preemptible]
+  for: %s
+`
+		for _, kind := range []string{"TagRule", "ClusterTagRule"} {
+			Expect(kubectl(ctx, fmt.Sprintf(manifest, kind, "30s"), "apply", "-f", "-")).To(ContainSubstring("created"))
+			Expect(kubectl(ctx, fmt.Sprintf(manifest, kind, "30s"), "apply", "-f", "-")).To(ContainSubstring("unchanged"))
+			Expect(kubectl(ctx, fmt.Sprintf(manifest, kind, "1m30s"), "apply", "-f", "-")).To(ContainSubstring("configured"))
+			Expect(kubectl(ctx, "", "get", kind, "by-hand", "-o", "jsonpath={.spec.for}")).To(Equal("1m30s"), "as it was written")
+		}
+	})
 
 	It("applies the manifest that a person would write", func(ctx SpecContext) {
 		const manifest = `

@@ -65,7 +65,9 @@ func object(kind, spec string) *unstructured.Unstructured {
 	obj := &unstructured.Unstructured{Object: map[string]any{}}
 	obj.SetAPIVersion(v1alpha1.GroupVersion.String())
 	obj.SetKind(kind)
-	obj.SetNamespace(namespace)
+	if !strings.HasPrefix(kind, "Cluster") {
+		obj.SetNamespace(namespace)
+	}
 	obj.SetGenerateName("x-")
 	setSpec(obj, spec)
 	return obj

@@ -96,7 +96,10 @@ var _ = DescribeTable("Creating a TrackingProject", func(ctx SpecContext, spec, 
 	Entry("all of them", onWandb(wandbURL, `import: {policy: All, limit: 100000}`), accepted),
 	Entry("by tag alone", onWandb(wandbURL, `import: {tags: ["it's", 'a"b']}`), accepted),
 	Entry("kept no longer than their end", onWandb(wandbURL, `import: {policy: Active, ttlAfterFinished: 0s}`), accepted),
-	Entry("other policies do not exist", onWandb(wandbURL, `import: {policy: Some}`), `supported values: "None", "Active", "All"`),
+	Entry("other policies do not exist", onWandb(wandbURL, `import: {policy: Some}`), `supported values: "None", "Linked", "Active", "All"`),
+	Entry("policies are written with a capital", onWandb(wandbURL, `import: {policy: linked}`), "Unsupported value"),
+	Entry("those of this namespace's pods", onWandb(wandbURL, `import: {policy: Linked, ttlAfterFinished: 1h}`), accepted),
+	Entry("none of them", onWandb(wandbURL, `import: {policy: None}`), accepted),
 	Entry("no run at all is None", onWandb(wandbURL, `import: {policy: All, limit: 0}`), "spec.import.limit"),
 	Entry("an unbounded import would fill the cluster", onWandb(wandbURL, `import: {policy: All, limit: 100001}`), "spec.import.limit"),
 	Entry("32 tags to import fit", onWandb(wandbURL, `import: {tags: `+tagList(32)+`, withoutTags: `+tagList(32)+`}`), accepted),
@@ -136,7 +139,8 @@ var _ = DescribeTable("Changing a TrackingProject", func(ctx SpecContext, before
 	Entry("but not to nowhere", onWandb(wandbURL, ""), onWandb("https://me@new.example", ""), badURL),
 	Entry("experiments come and go", onMLflow(mlflowURL, ""), `{mlflow: {trackingURI: "https://mlflow.example", experiments: [other]}}`, accepted),
 	Entry("keys are rotated", onWandb(wandbURL, ""), `{wandb: {entity: acme, project: capsules, apiKeySecretRef: {name: new, key: new}}}`, accepted),
-	Entry("so does what is imported", onWandb(wandbURL, ""), onWandb(wandbURL, `import: {policy: All}`), accepted),
+	Entry("so does what is imported", onWandb(wandbURL, `import: {policy: Active}`), onWandb(wandbURL, `import: {policy: Linked}`), accepted),
+	Entry("to all of it", onWandb(wandbURL, ""), onWandb(wandbURL, `import: {policy: All}`), accepted),
 	Entry("ceiling, intervals and suspension may change", onWandb(wandbURL, ""), onWandb(wandbURL, `maxTagPolicy: Exclusive, interval: 5s, fullInterval: 1h, suspend: true`), accepted),
 )
 
@@ -154,6 +158,15 @@ var _ = Describe("A TrackingProject", func() {
 		Expect(project.Spec.MaxTagPolicy).To(Equal(v1alpha1.TagPolicyMerge))
 		Expect(project.Spec.Interval.Duration).To(Equal(30 * time.Second))
 		Expect(project.Spec.FullInterval.Duration).To(Equal(10 * time.Minute))
+	})
+
+	It("imports the runs of its pods when a client in Go says nothing", func(ctx SpecContext) {
+		project := &v1alpha1.TrackingProject{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "x-"},
+			Spec:       v1alpha1.TrackingProjectSpec{MLflow: &v1alpha1.MLflowProject{TrackingURI: mlflowURL, Experiments: []string{"a"}}},
+		}
+		Expect(k8sClient.Create(ctx, project)).To(Succeed())
+		Expect(project.Spec.Import.Policy).To(Equal(v1alpha1.ImportLinked))
 	})
 
 	It("shows switches that are off", func(ctx SpecContext) {
@@ -222,8 +235,10 @@ var _ = DescribeTable("The defaults of import", func(ctx SpecContext, fields, wa
 	Expect(ok).To(BeTrue())
 	Expect(spec["import"]).To(BeEquivalentTo(fromYAML(want)))
 },
-	Entry("nothing is imported unless it is asked for", "", `{policy: None, limit: 1000, ttlAfterFinished: 168h}`),
-	Entry("an empty import is none", `import: {}`, `{policy: None, limit: 1000, ttlAfterFinished: 168h}`),
+	Entry("runs of the namespace's own pods are imported", "", `{policy: Linked, limit: 1000, ttlAfterFinished: 168h}`),
+	Entry("an empty import says no more", `import: {}`, `{policy: Linked, limit: 1000, ttlAfterFinished: 168h}`),
+	Entry("a filter is for the same runs", `import: {withoutTags: [private]}`, `{policy: Linked, limit: 1000, ttlAfterFinished: 168h, withoutTags: [private]}`),
+	Entry("nothing is imported where that is asked for", `import: {policy: None}`, `{policy: None, limit: 1000, ttlAfterFinished: 168h}`),
 	Entry("what is given stays", `import: {policy: Active, limit: 7, ttlAfterFinished: 0s}`, `{policy: Active, limit: 7, ttlAfterFinished: 0s}`),
 )
 

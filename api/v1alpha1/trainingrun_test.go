@@ -64,6 +64,10 @@ var _ = DescribeTable("Creating a TrainingRun", func(ctx SpecContext, spec, outc
 	Entry("policies are written with a capital", ofRun(`tagPolicy: merge`), "Unsupported value"),
 	Entry("tags may stay on the run", ofRun(`deletionPolicy: Retain`), accepted),
 	Entry("tags may go with the object", ofRun(`deletionPolicy: RemoveTags`), accepted),
+	Entry("pods may be selected by a label", ofRun(`podSelector: {matchLabels: {job-name: capsules}}`), accepted),
+	Entry("and by an expression", ofRun(`podSelector: {matchExpressions: [{key: job-name, operator: In, values: [capsules]}]}`), accepted),
+	Entry("an empty selector would take every pod", ofRun(`podSelector: {}`), "podSelector can't be empty"),
+	Entry("so would one with empty parts", ofRun(`podSelector: {matchLabels: {}, matchExpressions: []}`), "podSelector can't be empty"),
 	Entry("other deletion policies do not exist", ofRun(`deletionPolicy: Delete`), `supported values: "Retain", "RemoveTags"`),
 )
 
@@ -89,6 +93,10 @@ var _ = DescribeTable("Changing a TrainingRun", func(ctx SpecContext, before, af
 	Entry("an id is not taken away", `{projectRef: {name: p}, runID: a}`, `{projectRef: {name: p}}`, "runID can't be changed"),
 	Entry("another project has other runs", `{projectRef: {name: p}, runID: a}`, `{projectRef: {name: q}, runID: a}`, "projectRef can't be changed: make another TrainingRun"),
 	Entry("tags change all the time", `{projectRef: {name: p}, runID: a, tags: [old]}`, `{projectRef: {name: p}, runID: a, tags: [new], excludeTags: [old]}`, accepted),
+	Entry("pods may be named later", `{projectRef: {name: p}, runID: a}`, `{projectRef: {name: p}, runID: a, podSelector: {matchLabels: {job-name: a}}}`, accepted),
+	Entry("others may be named", `{projectRef: {name: p}, runID: a, podSelector: {matchLabels: {job-name: a}}}`, `{projectRef: {name: p}, runID: a, podSelector: {matchLabels: {job-name: b}}}`, accepted),
+	Entry("and none again", `{projectRef: {name: p}, runID: a, podSelector: {matchLabels: {job-name: a}}}`, `{projectRef: {name: p}, runID: a}`, accepted),
+	Entry("but not every one", `{projectRef: {name: p}, runID: a, podSelector: {matchLabels: {job-name: a}}}`, `{projectRef: {name: p}, runID: a, podSelector: {}}`, "podSelector can't be empty"),
 	Entry("policies may change", `{projectRef: {name: p}, runID: a}`, `{projectRef: {name: p}, runID: a, tagPolicy: Observe, deletionPolicy: RemoveTags}`, accepted),
 	Entry("a change must hold the rules, too", `{projectRef: {name: p}, runID: a, tags: [x]}`, `{projectRef: {name: p}, runID: a, tags: ["x "]}`, "a tag can't begin or end with a blank"),
 )
@@ -181,17 +189,26 @@ func fullStatus() v1alpha1.TrainingRunStatus {
 		Tags: []v1alpha1.TagStatus{
 			{Name: "baseline", Source: v1alpha1.TagSourceSpec, Since: at, Present: true},
 			{Name: "waiting", Source: v1alpha1.TagSourceSpec, Since: at},
+			{
+				Name: "preemptible", Source: v1alpha1.TagSourceRule, Rule: "ClusterTagRule/preemptible", Reason: "cloud.google.com/gke-spot=true",
+				Since: at, Present: true, Mirrored: true, ByLabel: true,
+			},
 		},
 		TagNames:    "baseline",
 		TagCount:    1,
 		AppliedTags: []v1alpha1.AppliedTag{{Name: "team=vision", Replaced: &replaced}, {Name: "baseline"}},
 		RemovedTags: []v1alpha1.RemovedTag{{Name: "debug", At: at, Back: 1, Gone: true}},
-		Pending:     &v1alpha1.PendingTags{Add: []string{"waiting"}, Remove: []string{"debug"}},
-		History:     []v1alpha1.TagHistory{{Time: at, Tag: "baseline", Change: v1alpha1.TagAdded, Source: v1alpha1.TagSourceSpec, By: "kubectl"}},
+		RuleTags: []v1alpha1.RuleTag{{
+			Rule: "ClusterTagRule/preemptible", Tag: "preemptible", State: v1alpha1.RuleTagHeld, First: at, Last: at, Count: 2, Wiped: 1,
+			Reason: "cloud.google.com/gke-spot=true", Source: "pod-uid", Computed: true, Sticky: true, GoneSince: &at,
+		}},
+		Pods:    []v1alpha1.PodLink{{Name: "capsules-0", UID: "pod-uid", Node: "n", BoundBy: "Host", From: at, Until: &at}},
+		Pending: &v1alpha1.PendingTags{Add: []string{"waiting"}, Remove: []string{"debug"}},
+		History: []v1alpha1.TagHistory{{Time: at, Tag: "baseline", Change: v1alpha1.TagAdded, Source: v1alpha1.TagSourceSpec, By: "kubectl"}},
 		Run: &v1alpha1.RunStatus{
 			ID: "3f9a1c", UID: "UnVuOjE=/2026-11-24T09:00:00Z", DisplayName: "nightly", State: "running",
 			URL: "https://wandb.example/acme/capsules/runs/3f9a1c", CreatedAt: &at, FinishedAt: &at,
-			Host: "h", User: "u", Group: "g", JobType: "train", Attempts: 2,
+			Host: "h", User: "u", Group: "g", JobType: "train", Attempts: 2, Stale: true,
 		},
 	}
 }
