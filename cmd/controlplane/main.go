@@ -47,26 +47,42 @@ where that cannot be reached, built from source through the Go module proxy, whi
 }
 
 func pathCommand() *cobra.Command {
-	return &cobra.Command{
+	var nodes bool
+	cmd := &cobra.Command{
 		Use:   "path",
 		Short: "Print the folder of etcd, kube-apiserver and kubectl, getting them first if need be",
 		Long: `Print the folder of etcd, kube-apiserver and kubectl, and nothing else, on stdout.
-They are downloaded or built first if need be; the progress goes to stderr.`,
+They are downloaded or built first if need be; the progress goes to stderr.
+
+With --nodes, the folder of what simulated nodes need follows after a colon: kube-scheduler, kube-controller-manager and
+kwok. They are always built, once, which takes two minutes or so.`,
 		Example: `  export PATH="$(bin/controlplane path):$PATH"`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			binaries, err := controlplane.Locate(cmd.Context(), lines(cmd.ErrOrStderr()))
+			path, err := located(cmd.Context(), nodes, lines(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), binaries.Dir)
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), path)
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&nodes, "nodes", false, "get and print also what up --nodes needs")
+	return cmd
+}
+
+// located gives the folders of the executables, as for PATH.
+func located(ctx context.Context, nodes bool, log controlplane.Logf) (string, error) {
+	binaries, err := controlplane.Locate(ctx, log)
+	if err != nil || !nodes {
+		return binaries.Dir, err
+	}
+	forNodes, err := controlplane.LocateForNodes(ctx, log)
+	return binaries.Dir + string(os.PathListSeparator) + forNodes.Dir, err
 }
 
 func upCommand() *cobra.Command {
-	var dir string
+	var options controlplane.Options
 	cmd := &cobra.Command{
 		Use:   "up --dir DIR",
 		Short: "Run an API server until interrupted",
@@ -78,16 +94,25 @@ DIR: a second up on it goes on with the same objects and, if it is free, on the 
 Everything ends with this command, however it ends, and the command ends when the process that started it does: a script
 that runs "controlplane up --dir DIR &" leaves nothing behind.
 
-There is no controller manager and no scheduler: pods are not scheduled, deleted namespaces are not emptied, and a new
-namespace has no ServiceAccount named default.`,
+By itself there is no controller manager and no scheduler: pods are not scheduled, deleted namespaces are not emptied, and
+a new namespace has no ServiceAccount named default. With --nodes there are, and kwok runs pods on simulated nodes, named
+node-0, node-1 and so on. Such a pod runs until it is deleted; it ends before that when it is told to:
+
+  kubectl annotate pod NAME ` + controlplane.ExitAnnotation + `=0                # exit code; 0 is Succeeded, others Failed
+  kubectl annotate pod NAME ` + controlplane.TerminationAnnotation + `=30s       # how long it takes to end when it is deleted; 1s by itself
+  kubectl annotate node NAME ` + controlplane.HeartbeatAnnotation + `=1s         # how often its status is written; 20s by itself`,
 		Example: `  bin/controlplane up --dir /tmp/trial
+  bin/controlplane up --dir /tmp/trial --nodes 2 --node-label cloud.google.com/gke-spot=true
   KUBECONFIG=/tmp/trial/kubeconfig kubectl get namespaces     # in another terminal`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return up(cmd.Context(), dir, cmd.OutOrStdout(), lines(cmd.ErrOrStderr()))
+			options.Log = lines(cmd.ErrOrStderr())
+			return up(cmd.Context(), options, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "folder for kubeconfig, data, keys and logs; made if it is not there (required)")
+	cmd.Flags().IntVar(&options.Nodes, "nodes", 0, "how many simulated nodes there are")
+	cmd.Flags().StringToStringVar(&options.NodeLabels, "node-label", nil, "a label of all simulated nodes, as key=value; can be repeated")
+	cmd.Flags().StringVar(&options.Dir, "dir", "", "folder for kubeconfig, data, keys and logs; made if it is not there (required)")
 	if err := cmd.MarkFlagRequired("dir"); err != nil {
 		panic(err) // only for a flag that is not there
 	}
@@ -99,15 +124,20 @@ const stopLimit = 20 * time.Second
 // errParentEnded means that nobody is left to interrupt us.
 var errParentEnded = errors.New("the process that started this one has ended")
 
-func up(ctx context.Context, dir string, out io.Writer, log controlplane.Logf) error {
-	if dir == "" {
+func up(ctx context.Context, options controlplane.Options, out io.Writer) error {
+	switch {
+	case options.Dir == "":
 		return errors.New("--dir is empty; name a folder, such as --dir /tmp/trial")
+	case options.Nodes < 0:
+		return fmt.Errorf("--nodes is %d; give a number of nodes, or leave it away for none", options.Nodes)
+	case options.Nodes == 0 && len(options.NodeLabels) > 0:
+		return errors.New("--node-label is given, but there are no nodes; add --nodes 2, for example")
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go watchParent(ctx, clock.RealClock{}, os.Getppid, func() { cancel(errParentEnded) })
 
-	cp, err := controlplane.Start(ctx, controlplane.Options{Dir: dir, Log: log})
+	cp, err := controlplane.Start(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -126,7 +156,7 @@ The logs are in %s. Ctrl-C stops it; the data stay.
 			return cp.Err()
 		case <-ctx.Done():
 		}
-		log("stopping: %v", context.Cause(ctx))
+		options.Log("stopping: %v", context.Cause(ctx))
 	}
 	stopCtx, stopped := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer stopped()

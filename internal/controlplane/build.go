@@ -29,8 +29,7 @@ type builder struct {
 // build adds the components to dir, each of them by a rename once it is whole.
 func (b builder) build(ctx context.Context, wanted []recipe, dir string) error {
 	if _, err := exec.LookPath("go"); err != nil {
-		return fmt.Errorf("the control plane must be built, and there is no Go on the PATH to do it with; "+
-			"install Go, or set %s to a folder that holds %v: %w", AssetsVariable, Components(), err)
+		return fmt.Errorf("%v must be built, and there is no Go on the PATH to do it with; install Go: %w", names(wanted), err)
 	}
 	scratch, err := os.MkdirTemp(filepath.Dir(dir), scratchPrefix)
 	if err != nil {
@@ -131,15 +130,23 @@ func scratchGoMod(s *source, described []byte) ([]byte, error) {
 	fmt.Fprintf(&out, "module runtag.dev/scratch\n\ngo %s\n\nrequire %s %s\n", theirs.Go, s.module, s.version)
 	for _, r := range theirs.Require {
 		if s.staging != "" && r.Version == "v0.0.0" {
-			fmt.Fprintf(&out, "replace %s => %s %s\n", r.Path, r.Path, s.staging)
+			// A command of ours that imports one of these would lift the others to what its go.mod says, and have all
+			// that was built so far compiled again, hence exclude.
+			fmt.Fprintf(&out, "exclude %s %s\nreplace %s => %s %s\n", r.Path, s.staging, r.Path, r.Path, s.staging)
 		}
 	}
 	return out.Bytes(), nil
 }
 
 func (b builder) compile(ctx context.Context, module string, r recipe, dir string) error {
-	built := filepath.Join(module, string(r.component))
-	_, err := b.goCommand(ctx, module, "build", "-trimpath", "-ldflags", strings.TrimSpace("-s -w "+r.source.ldflags), "-o", built, r.pkg)
+	built, what := filepath.Join(module, string(r.component)), r.pkg
+	if r.main != "" {
+		what = built + ".go"
+		if err := os.WriteFile(what, []byte(r.main), 0o644); err != nil {
+			return err
+		}
+	}
+	_, err := b.goCommand(ctx, module, "build", "-trimpath", "-ldflags", strings.TrimSpace("-s -w "+r.source.ldflags), "-o", built, what)
 	if err != nil {
 		return err
 	}

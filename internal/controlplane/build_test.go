@@ -186,7 +186,9 @@ func TestScratchGoMod(t *testing.T) {
 go 1.26.0
 
 require k8s.io/kubernetes v1.37.2
+exclude k8s.io/api v0.37.2
 replace k8s.io/api => k8s.io/api v0.37.2
+exclude k8s.io/mount-utils v0.37.2
 replace k8s.io/mount-utils => k8s.io/mount-utils v0.37.2
 `,
 		},

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 )
 
@@ -28,25 +30,33 @@ type Options struct {
 	Dir string
 	// Log gets the progress of getting the executables and of the start; nil for none.
 	Log Logf
+	// Nodes is how many simulated nodes there are, named node-0, node-1 and so on. With any, kube-scheduler,
+	// kube-controller-manager and kwok run too, so that pods are scheduled, run, are evicted and end.
+	Nodes int
+	// NodeLabels are on each of these nodes, beside those that a kubelet sets.
+	NodeLabels map[string]string
 }
 
-// ControlPlane is a running etcd and kube-apiserver. Its methods may be called from several goroutines, except that those
+// ControlPlane is a running etcd and kube-apiserver, and what simulates nodes if any were asked for. Its methods may be called from several goroutines, except that those
 // that start and stop wait for each other.
 type ControlPlane struct {
 	binaries Binaries
-	dir      string
-	temp     bool
-	log      Logf
-	lock     *fileLock
-	token    string
-	done     chan struct{}
+	// nodeBinaries are empty if there are no nodes.
+	nodeBinaries Binaries
+	dir          string
+	temp         bool
+	log          Logf
+	lock         *fileLock
+	token        string
+	done         chan struct{}
 
 	// change is held while children are started and stopped.
-	change    sync.Mutex
-	etcd      *process
-	apiserver *process
-	etcdPort  int
-	stopped   bool
+	change     sync.Mutex
+	etcd       *process
+	apiserver  *process
+	simulators []*process
+	etcdPort   int
+	stopped    bool
 
 	// mu guards what readers ask for meanwhile.
 	mu    sync.Mutex
@@ -55,7 +65,7 @@ type ControlPlane struct {
 }
 
 // Start starts etcd and kube-apiserver, and returns when /readyz answers, the default namespace exists and the
-// kubeconfig is written. Only the start is bound by ctx; after that they run until Stop, or until this process ends.
+// kubeconfig is written; with nodes, when they are all Ready and pods can be created in the default namespace. Only the start is bound by ctx; after that they run until Stop, or until this process ends.
 // The error ErrInUse means that another one runs on the folder; other errors carry the end of the log at fault.
 func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	if o.Log == nil {
@@ -66,10 +76,15 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 		return nil, err
 	}
 	c := &ControlPlane{binaries: binaries, log: o.Log, done: make(chan struct{})}
+	if o.Nodes > 0 {
+		if c.nodeBinaries, err = LocateForNodes(ctx, o.Log); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.prepare(o.Dir); err != nil {
 		return nil, err
 	}
-	if err := c.startAll(ctx); err != nil {
+	if err := c.startAll(ctx, numbered(o.Nodes, o.NodeLabels)); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*stopGrace)
 		defer cancel()
 		return nil, errors.Join(fmt.Errorf("start the control plane in %s: %w", c.dir, err), c.Stop(stopCtx))
@@ -77,7 +92,7 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	return c, nil
 }
 
-func (c *ControlPlane) startAll(ctx context.Context) error {
+func (c *ControlPlane) startAll(ctx context.Context, nodes []*corev1.Node) error {
 	c.change.Lock()
 	defer c.change.Unlock()
 	if err := c.startEtcd(ctx); err != nil {
@@ -86,17 +101,22 @@ func (c *ControlPlane) startAll(ctx context.Context) error {
 	if err := c.startAPIServer(ctx); err != nil {
 		return err
 	}
+	if len(nodes) > 0 {
+		if err := c.startNodes(ctx, nodes); err != nil {
+			return err
+		}
+	}
 	return WriteKubeconfig(c.KubeconfigPath(), c.RESTConfig())
 }
 
-// Stop ends kube-apiserver, then etcd, removes the kubeconfig, and gives the folder free. Each gets ten seconds to end by
+// Stop ends what simulates nodes, kube-apiserver, then etcd, removes the kubeconfig, and gives the folder free. Each gets ten seconds to end by
 // itself, less if ctx ends, and is killed after that, which is an error; nothing is left running in any case. A second
 // call does nothing.
 func (c *ControlPlane) Stop(ctx context.Context) error {
 	return c.end(func(p *process) error { return p.stop(ctx, stopGrace) })
 }
 
-// end ends both children in the given way, unless that has been done, and tidies up.
+// end ends all children in the given way, unless that has been done, and tidies up.
 func (c *ControlPlane) end(child func(*process) error) error {
 	c.change.Lock()
 	defer c.change.Unlock()
@@ -105,7 +125,7 @@ func (c *ControlPlane) end(child func(*process) error) error {
 	}
 	c.stopped = true
 	var errs []error
-	for _, p := range []*process{c.apiserver, c.etcd} {
+	for _, p := range append(slices.Clone(c.simulators), c.apiserver, c.etcd) {
 		if p != nil {
 			errs = append(errs, child(p))
 		}
@@ -154,7 +174,7 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 
 var errStopped = errors.New("the control plane is stopped; start a new one")
 
-// Done is closed when the control plane has been stopped, or has stopped because one of the two ended; see Err.
+// Done is closed when the control plane has been stopped, or has stopped because one of its children ended; see Err.
 func (c *ControlPlane) Done() <-chan struct{} { return c.done }
 
 // Err says why the control plane stopped by itself: the first child that ended, and the end of its log. It is nil as
@@ -165,7 +185,7 @@ func (c *ControlPlane) Err() error {
 	return c.err
 }
 
-// watch ends everything when a child ends that nobody stopped. The other one is killed: without etcd the API server
+// watch ends everything when a child ends that nobody stopped. The others are killed: without etcd the API server
 // would not end by itself in time.
 func (c *ControlPlane) watch(p *process) {
 	<-p.done
@@ -189,7 +209,7 @@ func (c *ControlPlane) KubeconfigPath() string { return filepath.Join(c.dir, "ku
 // Kubectl is the path of a kubectl of the API server's version.
 func (c *ControlPlane) Kubectl() string { return c.binaries.Path(Kubectl) }
 
-// LogPath is the log of a component that runs, Etcd or KubeAPIServer.
+// LogPath is the log of a component that runs, which Kubectl never does.
 func (c *ControlPlane) LogPath(component Component) string {
 	return filepath.Join(c.dir, "logs", string(component)+".log")
 }

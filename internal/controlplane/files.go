@@ -67,7 +67,11 @@ func (c *ControlPlane) lay() error {
 			return fmt.Errorf("make the control plane's folders: %w", err)
 		}
 	}
-	for _, old := range []string{c.KubeconfigPath(), c.LogPath(Etcd), c.LogPath(KubeAPIServer)} {
+	leftovers := []string{c.KubeconfigPath()}
+	for _, component := range append(Components(), NodeComponents()...) {
+		leftovers = append(leftovers, c.LogPath(component))
+	}
+	for _, old := range leftovers {
 		if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove what is left of last time: %w", err)
 		}

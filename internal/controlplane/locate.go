@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -28,7 +29,7 @@ const (
 	FromSource       Origin = "source"
 )
 
-// Binaries is a folder that holds every one of Components.
+// Binaries is a folder that holds every one of Components, or of NodeComponents.
 type Binaries struct {
 	Dir    string
 	Origin Origin
@@ -47,17 +48,35 @@ func (b Binaries) Path(c Component) string { return filepath.Join(b.Dir, string(
 // The last two fill the cache, one process at a time: others say that they wait, and then use what they find. log gets
 // the progress and may be nil. When ctx ends, the build is killed; the executables that were finished stay.
 func Locate(ctx context.Context, log Logf) (Binaries, error) {
+	l, err := newLocator(log)
+	if err != nil {
+		return Binaries{}, err
+	}
+	return l.locate(ctx)
+}
+
+// LocateForNodes is Locate for kube-scheduler, kube-controller-manager and kwok, which nobody has prebuilt: they come
+// from our cache, whatever KUBEBUILDER_ASSETS says, and are built from source first, which takes two minutes or so.
+func LocateForNodes(ctx context.Context, log Logf) (Binaries, error) {
+	l, err := newLocator(log)
+	if err != nil {
+		return Binaries{}, err
+	}
+	return l.locateForNodes(ctx)
+}
+
+func newLocator(log Logf) (locator, error) {
 	if log == nil {
 		log = func(string, ...any) {}
 	}
 	cache, err := cacheDir(os.Getenv)
 	if err != nil {
-		return Binaries{}, err
+		return locator{}, err
 	}
 	l := locator{getenv: os.Getenv, cache: cache, clock: clock.RealClock{}, log: log}
 	l.fetch = l.setupEnvtest
 	l.build = builder{clock: l.clock, log: log, env: buildEnv(os.Environ())}.build
-	return l.locate(ctx)
+	return l, nil
 }
 
 func cacheDir(getenv func(string) string) (string, error) {
@@ -89,7 +108,19 @@ func (l locator) locate(ctx context.Context) (Binaries, error) {
 	if assets := l.getenv(AssetsVariable); assets != "" {
 		return assetsIn(assets)
 	}
-	if dir, ok := l.cached(); ok {
+	return l.findOrFill(ctx, l.cached, l.fill)
+}
+
+func (l locator) locateForNodes(ctx context.Context) (Binaries, error) {
+	dir := filepath.Join(l.cache, nodeFolder())
+	return l.findOrFill(ctx,
+		func() (string, bool) { return dir, len(absent(nodeRecipes, dir)) == 0 },
+		func(ctx context.Context) (Binaries, error) { return l.fromSource(ctx, nodeRecipes, dir) })
+}
+
+// findOrFill gives what is in the cache, and fills the cache if nothing is.
+func (l locator) findOrFill(ctx context.Context, find func() (string, bool), fill func(context.Context) (Binaries, error)) (Binaries, error) {
+	if dir, ok := find(); ok {
 		return Binaries{Dir: dir, Origin: FromCache}, nil
 	}
 	if err := os.MkdirAll(l.cache, 0o755); err != nil {
@@ -100,14 +131,14 @@ func (l locator) locate(ctx context.Context) (Binaries, error) {
 		return Binaries{}, err
 	}
 	defer lock.release()
-	if dir, ok := l.cached(); ok { // by the process that we waited for
+	if dir, ok := find(); ok { // by the process that we waited for
 		return Binaries{Dir: dir, Origin: FromCache}, nil
 	}
 	l.sweep()
-	return l.fill(ctx)
+	return fill(ctx)
 }
 
-// fill downloads or builds the executables. The cache is locked.
+// fill downloads or builds Components. The cache is locked.
 func (l locator) fill(ctx context.Context) (Binaries, error) {
 	if err := l.fetch(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -118,14 +149,22 @@ func (l locator) fill(ctx context.Context) (Binaries, error) {
 	if dir, ok := l.cached(); ok {
 		return Binaries{Dir: dir, Origin: FromSetupEnvtest}, nil
 	}
-	dir := filepath.Join(l.cache, "v"+Version)
+	binaries, err := l.fromSource(ctx, recipes, filepath.Join(l.cache, "v"+Version))
+	if errors.Is(err, exec.ErrNotFound) {
+		err = fmt.Errorf("%w; or set %s to a folder that holds %v", err, AssetsVariable, Components())
+	}
+	return binaries, err
+}
+
+// fromSource builds what is not in the folder yet. The cache is locked.
+func (l locator) fromSource(ctx context.Context, wanted []recipe, dir string) (Binaries, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Binaries{}, fmt.Errorf("make the cache of the control plane's executables: %w", err)
 	}
-	if err := l.build(ctx, missing(dir), dir); err != nil {
+	if err := l.build(ctx, absent(wanted, dir), dir); err != nil {
 		return Binaries{}, err
 	}
-	if absent := missing(dir); len(absent) > 0 {
+	if absent := absent(wanted, dir); len(absent) > 0 {
 		return Binaries{}, fmt.Errorf("%s was built, but is not in %s", absent[0].component, dir)
 	}
 	return Binaries{Dir: dir, Origin: FromSource}, nil
@@ -197,10 +236,13 @@ func assetsIn(dir string) (Binaries, error) {
 	return Binaries{Dir: abs, Origin: FromAssets}, nil
 }
 
-// missing lists what is not in dir as an executable file.
-func missing(dir string) []recipe {
+// missing lists which of Components are not in dir.
+func missing(dir string) []recipe { return absent(recipes, dir) }
+
+// absent lists what is not in dir as an executable file.
+func absent(wanted []recipe, dir string) []recipe {
 	var absent []recipe
-	for _, r := range recipes {
+	for _, r := range wanted {
 		info, err := os.Stat(filepath.Join(dir, string(r.component)))
 		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 			absent = append(absent, r)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -42,6 +43,7 @@ func startProcess(path, name, logPath string, args ...string) (*process, error) 
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
+	cmd.Env = append(os.Environ(), "KWOK_WORKDIR="+filepath.Dir(logPath)) // or kwok adds what it finds in the home folder
 	tieToUs(cmd)
 	p := &process{name: name, logPath: logPath, logStart: logStart, done: make(chan struct{})}
 	started := make(chan error)
