@@ -112,6 +112,17 @@ func (s *Store) Nodes() []*Node {
 	return nodes
 }
 
+// Workloads gives all Workloads that are kept, in no certain order.
+func (s *Store) Workloads() []*Workload {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	workloads := make([]*Workload, 0, len(s.workloads.byUID))
+	for _, w := range s.workloads.byUID {
+		workloads = append(workloads, w)
+	}
+	return workloads
+}
+
 // Len is how many pods are kept.
 func (s *Store) Len() int {
 	s.mu.RLock()

@@ -122,7 +122,8 @@ func (s *Store) podsOf(w *Workload) (pods []*Pod) {
 func (s *Store) GoneWorkload(uid types.UID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.workloads.byUID[uid] != nil {
+	_, already := s.workloads.gone[uid]
+	if s.workloads.byUID[uid] != nil && !already {
 		s.workloads.gone[uid] = s.now()
 	}
 	s.workloads.forget(s.now())
