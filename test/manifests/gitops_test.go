@@ -55,6 +55,6 @@ var _ = Describe("The samples", func() {
 	It("are applied as they are", func(ctx SpecContext) {
 		kubectl(ctx, "", "create", "namespace", "samples")
 		out := kubectl(ctx, "", "apply", "-n", "samples", "-k", config+"/samples")
-		Expect(strings.Count(out, " created")).To(Equal(6))
+		Expect(strings.Count(out, " created")).To(Equal(7))
 	})
 })

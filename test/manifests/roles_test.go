@@ -28,6 +28,13 @@ metadata: {name: %s}
 spec: {wandb: {entity: acme, project: capsules, apiKeySecretRef: {name: wandb, key: api-key}}}
 `
 
+const rule = `
+apiVersion: tracking.runtag.dev/v1alpha1
+kind: %s
+metadata: {name: %s}
+spec: {when: "true", tags: [a]}
+`
+
 var _ = Describe("The role", Ordered, func() {
 	roles := []string{"viewer", "editor", "admin"}
 
@@ -47,9 +54,12 @@ var _ = Describe("The role", Ordered, func() {
 			kubectl(ctx, "", "create", "namespace", ns)
 			kubectl(ctx, fmt.Sprintf(run, "there"), "apply", "-n", ns, "-f", "-")
 			kubectl(ctx, fmt.Sprintf(project, "there"), "apply", "-n", ns, "-f", "-")
+			kubectl(ctx, fmt.Sprintf(rule, "TagRule", "there"), "apply", "-n", ns, "-f", "-")
 			kubectl(ctx, "", "create", "secret", "generic", "wandb", "-n", ns, "--from-literal=api-key=k")
 		}
+		kubectl(ctx, fmt.Sprintf(rule, "ClusterTagRule", "there"), "apply", "-f", "-")
 		for _, role := range roles {
+			kubectl(ctx, "", "create", "clusterrolebinding", "all-"+role, "--clusterrole=runtag-"+role, "--user=all-"+role)
 			kubectl(ctx, "", "create", "rolebinding", role, "-n", team, "--clusterrole=runtag-"+role, "--user="+role)
 		}
 	})
@@ -79,6 +89,19 @@ var _ = Describe("The role", Ordered, func() {
 		Entry("edit a project", roles[2:], "", "patch", "tproj", "there", "-n", team, "--type=merge", "-p", `{"spec": {"maxTagPolicy": "Merge"}}`),
 		Entry("apply a project", roles[2:], fmt.Sprintf(project, "made"), "apply", "-n", team, "-f", "-"),
 		Entry("delete a project", roles[2:], "", "delete", "tproj", "none", "-n", team, "--ignore-not-found"),
+		Entry("see rules", roles, "", "get", "trule", "-n", team),
+		Entry("see one rule", roles, "", "get", "trule", "there", "-n", team, "-o", "yaml"),
+		Entry("apply a rule: it sees what they see", roles[1:], fmt.Sprintf(rule, "TagRule", "made"), "apply", "-n", team, "-f", "-"),
+		Entry("apply a rule on the server's side", roles[1:], fmt.Sprintf(rule, "TagRule", "made"), "apply", "--server-side", "--force-conflicts", "-n", team, "-f", "-"),
+		Entry("replace a rule", roles[1:], fmt.Sprintf(rule, "TagRule", "there"), "replace", "-n", team, "-f", "-"),
+		Entry("take a rule back", roles[1:], "", "patch", "trule", "there", "-n", team, "--type=merge", "-p", `{"spec": {"mode": "Retract"}}`),
+		Entry("delete a rule", roles[1:], "", "delete", "trule", "none", "-n", team, "--ignore-not-found"),
+		Entry("delete all rules", roles[1:], "", "delete", "--raw", "/apis/tracking.runtag.dev/v1alpha1/namespaces/"+team+"/tagrules?labelSelector=none"),
+		Entry("write a rule's status", nil, "", "patch", "trule", "there", "-n", team, "--subresource=status", "--type=merge", "-p", `{"status": {"matchedRuns": 1}}`),
+		Entry("see rules of others", nil, "", "get", "trule", "-n", elsewhere),
+		Entry("write rules of others", nil, fmt.Sprintf(rule, "TagRule", "made"), "create", "-n", elsewhere, "-f", "-"),
+		Entry("see rules of the cluster: a RoleBinding can't let them", nil, "", "get", "ctrule"),
+		Entry("write a rule for all", nil, fmt.Sprintf(rule, "ClusterTagRule", "made"), "create", "-f", "-"),
 		Entry("write a status: that is the operator's", nil, "", "patch", "trun", "there", "-n", team, "--subresource=status", "--type=merge", "-p", `{"status": {"tagCount": 1}}`),
 		Entry("write a project's status", nil, "", "patch", "tproj", "there", "-n", team, "--subresource=status", "--type=merge", "-p", `{"status": {"trackedRuns": 1}}`),
 		Entry("read the key", nil, "", "get", "secret", "wandb", "-n", team),
@@ -86,6 +109,17 @@ var _ = Describe("The role", Ordered, func() {
 		Entry("label runs of others", nil, "", "label", "trun", "there", "-n", elsewhere, "--overwrite", "tag.runtag.dev/baseline="),
 		Entry("see the runs of all", nil, "", "get", "trun", "--all-namespaces"),
 	)
+
+	It("lets people see rules of the cluster where it is bound in all of it, and write none", func(ctx SpecContext) {
+		for _, role := range roles {
+			kubectl(ctx, "", "get", "ctrule", "there", "--as", "all-"+role)
+			for _, verb := range []string{"create", "update", "patch", "delete", "deletecollection"} {
+				out, err := try(ctx, "", "auth", "can-i", verb, "clustertagrules.tracking.runtag.dev", "--as", "all-"+role)
+				Expect(err).To(HaveOccurred(), "%s may %s", role, verb)
+				Expect(strings.TrimSpace(out)).To(HaveSuffix("no"))
+			}
+		}
+	})
 
 	It("joins the role of the cluster that is as strong", func(ctx SpecContext) {
 		for role, joins := range map[string]string{"viewer": "view", "editor": "edit", "admin": "admin"} {
