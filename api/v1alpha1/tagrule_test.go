@@ -178,9 +178,11 @@ var _ = Describe("A rule", func() {
 	})
 
 	It("shows a reader that it need not hold for long", func(ctx SpecContext) {
-		obj := object("TagRule", ruleWith(""))
-		Expect(k8sClient.Create(ctx, obj)).To(Succeed())
-		Expect(obj.Object["spec"]).To(HaveKeyWithValue("for", "0s"))
+		for _, kind := range []string{"TagRule", "ClusterTagRule"} {
+			obj := object(kind, ruleWith(""))
+			Expect(k8sClient.Create(ctx, obj)).To(Succeed())
+			Expect(obj.Object["spec"]).To(HaveKeyWithValue("for", "0s"))
+		}
 	})
 
 	It("has a status that only the status subresource writes, and that writes nothing else", func(ctx SpecContext) {
