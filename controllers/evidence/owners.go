@@ -3,6 +3,7 @@ package evidence
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -132,42 +133,30 @@ func (w *Owners) Changed(change memory.Change) {
 	}
 }
 
-// Rescan asks what has not been asked, such as the owners of pods in a namespace that became wanted, and lets go of what is
-// known of owners that have no pods any more.
+// Rescan asks what has not been asked, such as the owners of pods in a namespace that became wanted.
 func (w *Owners) Rescan() {
 	pods := w.o.Store.Pods()
-	there := map[types.UID]bool{}
-	for _, p := range pods {
-		for _, o := range p.Owners {
-			there[o.UID] = true
-		}
-	}
-	w.mu.Lock()
-	for uid := range w.told {
-		if !there[uid] {
-			delete(w.told, uid)
-		}
-	}
-	keep := map[types.UID]bool{} // with those above, of which siblings may still ask
-	for uid := range w.told {
-		for at, i := uid, 0; i < steps && at != ""; i++ {
-			keep[at] = true
-			if above := w.answers[at].above; above != nil {
-				at = above.uid
-			} else {
-				at = ""
-			}
-		}
-	}
-	for uid := range w.answers {
-		if !keep[uid] {
-			delete(w.answers, uid)
-		}
-	}
-	w.mu.Unlock()
+	w.prune(pods)
 	for _, p := range pods {
 		w.ask(p)
 	}
+}
+
+// prune lets go of what owners said that have no pods any more, and nobody below them.
+func (w *Owners) prune(pods []*memory.Pod) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	keep := map[types.UID]bool{}
+	for _, p := range pods {
+		for _, o := range p.Owners {
+			keep[o.UID] = true
+			for above := w.answers[o.UID].above; above != nil && !keep[above.uid]; above = w.answers[above.uid].above {
+				keep[above.uid] = true
+			}
+		}
+	}
+	maps.DeleteFunc(w.answers, func(uid types.UID, _ answer) bool { return !keep[uid] })
+	maps.DeleteFunc(w.told, func(uid types.UID, _ bool) bool { return !keep[uid] })
 }
 
 func (w *Owners) ask(p *memory.Pod) {
@@ -177,7 +166,7 @@ func (w *Owners) ask(p *memory.Pod) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, o := range p.Owners {
-		if !w.told[o.UID] {
+		if !w.told[o.UID] || !w.o.Store.KnowsOwner(o.UID) {
 			w.queue.Add(target{p.Namespace, o.APIVersion, o.Kind, o.Name, o.UID})
 		}
 	}

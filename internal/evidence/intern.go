@@ -7,7 +7,7 @@ import (
 )
 
 // generation is how many strings, and how many lists and maps, a generation of an interner holds.
-const generation = 4096
+const generation = 1024
 
 // interner lets equal strings, lists and maps share their memory: each pod is decoded by itself, with keys of labels,
 // images and names of nodes of its own. It holds two generations, so what was asked for lately is found, and nothing is

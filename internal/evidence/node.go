@@ -73,11 +73,12 @@ func WorkloadOf(w *unstructured.Unstructured) *Workload {
 		out.Owners = append(out.Owners, o.UID)
 	}
 	slices.Sort(out.Owners)
-	list, _, err := unstructured.NestedSlice(w.Object, "status", "conditions")
-	if err != nil {
+	found, _, err := unstructured.NestedFieldNoCopy(w.Object, "status", "conditions")
+	conditions, ok := found.([]any)
+	if err != nil || !ok {
 		return out // a version of another shape has no conditions that we know
 	}
-	for _, item := range list {
+	for _, item := range conditions {
 		if c, ok := item.(map[string]any); ok {
 			out.Conditions = append(out.Conditions, conditionOf(c))
 		}

@@ -257,6 +257,14 @@ func (s *Store) SetOwnerRuns(uid types.UID, ids []string, above ...types.UID) {
 	}
 }
 
+// KnowsOwner says that SetOwnerRuns was called for an owner, and that there are pods of it still.
+func (s *Store) KnowsOwner(uid types.UID) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, ok := s.owners[uid]
+	return ok
+}
+
 func (s *Store) setOwnerRuns(uid types.UID, ids []string, above []types.UID) (change Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
