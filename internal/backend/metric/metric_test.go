@@ -1,6 +1,7 @@
 package metric_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"strings"
@@ -101,7 +102,7 @@ func TestQuoteLeavesJSONAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := metric.Quote(body); string(got) != string(body) {
+		if got := metric.Quote(body); !bytes.Equal(got, body) {
 			t.Fatalf("%s became %s", body, got)
 		}
 	})
