@@ -175,8 +175,8 @@ func (c *Client) listVariables(q question, cursor string, page int) map[string]a
 		variables["after"] = cursor
 	}
 	if len(q.metrics) > 0 {
-		// W&B knows only the outermost names of a summary (weave/ops_domain/run_ops.py in wandb/weave asks for no more), so
-		// that a nested value comes with what holds it.
+		// That keys may be paths is written nowhere, and W&B's own client asks for outermost names alone
+		// (weave/ops_domain/run_ops.py in wandb/weave). So a nested value is also asked for by what holds it.
 		variables["keys"] = metric.Parents(q.metrics)
 	}
 	return variables
