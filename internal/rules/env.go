@@ -16,12 +16,13 @@ import (
 )
 
 // Limits of expressions. A unit of cost is about 50 ns. The static limit holds for a run with as many pods as the
-// estimate assumes, the other for any run; both are Kubernetes' own for the rules of a CRD, or half of it.
+// estimate assumes, the other for any run; both are those of Kubernetes for the rules of a CRD (StaticEstimatedCostLimit in
+// k8s.io/apiextensions-apiserver, PerCallLimit in k8s.io/apiserver/pkg/apis/cel).
 const (
 	maxExpression = 16384
 	maxDepth      = 64
 	staticLimit   = 10_000_000
-	runtimeLimit  = 5_000_000
+	runtimeLimit  = 1_000_000
 )
 
 // environment is what expressions are compiled in: CEL's standard library, its strings extension and what rules read.
