@@ -50,10 +50,12 @@ build: ## Build all binaries into bin/.
 run: build ## Run the manager against the current kubeconfig; ARGS='…' are its flags.
 	bin/manager $(ARGS)
 
-install: build ## Install the CRDs into the cluster of the current kubeconfig.
+install: build ## Install the CRDs and the shipped rules into the cluster of the current kubeconfig.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply --server-side -f -
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) wait --for=condition=Established --timeout=60s -f -
+	$(KUSTOMIZE) build config/rules | $(KUBECTL) apply --server-side -f -
 
-uninstall: build ## Remove the CRDs, and with them every TrainingRun and TrackingProject, from that cluster.
+uninstall: build ## Remove the CRDs, and with them every TrainingRun, TrackingProject and rule, from that cluster.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found -f -
 
 deploy: build ## Install everything into that cluster, with the manager's image IMG.
