@@ -112,7 +112,7 @@ func run(o options) error {
 	}
 	ctx := ctrl.SetupSignalHandler()
 	if err := controllers.Add(ctx, mgr, controllers.Options{
-		Addresses: addresses, Ceiling: ceiling, ProxyFromEnvironment: o.proxy, Clock: clock.RealClock{}, Metrics: own, Version: version,
+		Addresses: addresses, Ceiling: ceiling, Namespaces: o.namespaces, ProxyFromEnvironment: o.proxy, Clock: clock.RealClock{}, Metrics: own, Version: version,
 	}); err != nil {
 		return err
 	}

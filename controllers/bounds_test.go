@@ -84,7 +84,7 @@ var _ = Describe("A status", func() {
 		h.AddActiveRun("a")
 		run := h.NewRun("a", "baseline")
 		apply(h.NewProject(), run)
-		h.Step(2 * period)
+		h.Step(4 * period) // long enough to say that no pod is known
 		h.ExpectNoWrites(func() {
 			for range 5 {
 				Expect(h.Tracker.Heartbeat(h.Tracker.Path("a"))).To(Succeed())

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/controllers/trackingproject"
 	"github.com/runtag/runtag/controllers/trainingrun"
 	"github.com/runtag/runtag/controllers/trigger"
@@ -29,9 +30,11 @@ type Options struct {
 	Ceiling tags.Policy
 	// ProxyFromEnvironment lets requests to trackers go through HTTP_PROXY and HTTPS_PROXY.
 	ProxyFromEnvironment bool
-	Clock                clock.Clock
-	Metrics              *metrics.Metrics
-	Version              string
+	// Namespaces to work in; none for all.
+	Namespaces []string
+	Clock      clock.WithTicker
+	Metrics    *metrics.Metrics
+	Version    string
 }
 
 // Workers: a pass over a TrainingRun never waits for a tracker, one over a TrackingProject for as long as a look takes.
@@ -42,8 +45,10 @@ const (
 
 // Add adds everything that runs to the manager.
 func Add(ctx context.Context, mgr manager.Manager, o Options) error {
-	if err := trainingrun.AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
-		return fmt.Errorf("add field indexes: %w", err)
+	for _, add := range []func(context.Context, client.FieldIndexer) error{trainingrun.AddIndexes, tagrule.AddIndexes} {
+		if err := add(ctx, mgr.GetFieldIndexer()); err != nil {
+			return fmt.Errorf("add field indexes: %w", err)
+		}
 	}
 	registry := tracking.NewRegistry(o.Clock, batch.Options{Clock: o.Clock, Log: mgr.GetLogger().WithName("batch")})
 	connector := connect.New(connect.Options{
@@ -58,18 +63,36 @@ func Add(ctx context.Context, mgr manager.Manager, o Options) error {
 	recorder := mgr.GetEventRecorder("runtag")
 	writer := client.WithFieldOwner(mgr.GetClient(), trainingrun.FieldManager)
 	runs, projects := &trigger.Trigger{}, &trigger.Trigger{}
-	if err := trainingrun.New(trainingrun.Options{
+	ruleOptions := tagrule.Options{
+		Client: writer, Clock: o.Clock, Set: tagrule.NewSet(mgr.GetClient()), Tally: tagrule.NewTally(),
+		Rules: &trigger.Trigger{}, ClusterRules: &trigger.Trigger{},
+	}
+	watch, err := newWatch(mgr, o)
+	if err != nil {
+		return err
+	}
+	run := trainingrun.New(trainingrun.Options{
 		Client: writer, Live: mgr.GetAPIReader(), Clock: o.Clock, Recorder: recorder,
 		Audit: audit.New(mgr.GetLogger()), Metrics: o.Metrics, Registry: registry,
+		Evidence: watch.store, Synced: watch.feeder.Synced, Bound: watch.bound,
+		Rules: ruleOptions.Set, Tally: ruleOptions.Tally, Report: ruleOptions.Changed,
 		Runs: runs, Projects: projects, Ceiling: o.Ceiling,
-	}).SetupWithManager(mgr, runWorkers); err != nil {
+	})
+	watch.notify(run.Noticed)
+	if err := run.SetupWithManager(mgr, runWorkers, watch.feeder.WaitForSync); err != nil {
 		return fmt.Errorf("set up the TrainingRun controller: %w", err)
 	}
 	if err := trackingproject.New(trackingproject.Options{
 		Client: writer, Clock: o.Clock, Recorder: recorder, Metrics: o.Metrics, Registry: registry,
 		Connector: connector, Runs: runs, Projects: projects,
-	}).SetupWithManager(mgr, projectWorkers); err != nil {
+		Evidence: watch.store, Bound: watch.bound, Rules: ruleOptions.Set,
+	}).SetupWithManager(mgr, projectWorkers, watch.feeder.WaitForSync); err != nil {
 		return fmt.Errorf("set up the TrackingProject controller: %w", err)
+	}
+	for _, rules := range []*tagrule.Controller{tagrule.ForTagRules(ruleOptions), tagrule.ForClusterTagRules(ruleOptions)} {
+		if err := rules.SetupWithManager(mgr); err != nil {
+			return fmt.Errorf("set up the controllers of rules: %w", err)
+		}
 	}
 	return nil
 }

@@ -231,13 +231,10 @@ type RuleTag struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=250
 	Reason string `json:"reason,omitempty"`
-	// source is the uid of the pod or workload that made the rule true.
+	// source is the uid of the pod or workload that made the rule true last.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Source string `json:"source,omitempty"`
-	// sourceAt is when it did.
-	// +optional
-	SourceAt *metav1.Time `json:"sourceAt,omitempty"`
 	// computed says that the tag is a result of the rule's tagExpression.
 	// +optional
 	Computed bool `json:"computed,omitempty"`

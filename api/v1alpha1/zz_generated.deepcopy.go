@@ -296,10 +296,6 @@ func (in *RuleTag) DeepCopyInto(out *RuleTag) {
 	*out = *in
 	in.First.DeepCopyInto(&out.First)
 	in.Last.DeepCopyInto(&out.Last)
-	if in.SourceAt != nil {
-		in, out := &in.SourceAt, &out.SourceAt
-		*out = (*in).DeepCopy()
-	}
 	if in.GoneSince != nil {
 		in, out := &in.GoneSince, &out.GoneSince
 		*out = (*in).DeepCopy()

@@ -14,7 +14,7 @@ import (
 
 // Write is one write of the operator to the API server.
 type Write struct {
-	Kind string // TrainingRun or TrackingProject
+	Kind string // TrainingRun, TrackingProject, TagRule or ClusterTagRule
 	Key  types.NamespacedName
 	// Status: the status was written, and not the object itself.
 	Status bool
@@ -157,15 +157,40 @@ func (a *API) record(obj client.Object, w Write, do func() error) error {
 	return w.Err
 }
 
+// The kinds of objects that the operator writes.
+const (
+	kindRun         = "TrainingRun"
+	kindProject     = "TrackingProject"
+	kindRule        = "TagRule"
+	kindClusterRule = "ClusterTagRule"
+)
+
 func kindOf(obj client.Object) string {
 	switch obj.(type) {
 	case *v1alpha1.TrainingRun:
-		return "TrainingRun"
+		return kindRun
 	case *v1alpha1.TrackingProject:
-		return "TrackingProject"
+		return kindProject
+	case *v1alpha1.TagRule:
+		return kindRule
+	case *v1alpha1.ClusterTagRule:
+		return kindClusterRule
 	default:
 		return fmt.Sprintf("%T", obj)
 	}
+}
+
+// objectOf makes an object of a kind.
+func objectOf(kind string) client.Object {
+	switch kind {
+	case kindProject:
+		return &v1alpha1.TrackingProject{}
+	case kindRule:
+		return &v1alpha1.TagRule{}
+	case kindClusterRule:
+		return &v1alpha1.ClusterTagRule{}
+	}
+	return &v1alpha1.TrainingRun{}
 }
 
 func identity(obj client.Object, key client.ObjectKey) string {

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/controllers/trackingproject"
 	"github.com/runtag/runtag/controllers/trainingrun"
 	"github.com/runtag/runtag/controllers/trigger"
@@ -22,7 +23,9 @@ import (
 	"github.com/runtag/runtag/internal/backend/batch"
 	"github.com/runtag/runtag/internal/backend/transport"
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
+	"github.com/runtag/runtag/internal/binding"
 	"github.com/runtag/runtag/internal/connect"
+	"github.com/runtag/runtag/internal/evidence"
 	"github.com/runtag/runtag/internal/metrics"
 	"github.com/runtag/runtag/internal/tags"
 	"github.com/runtag/runtag/internal/tracking"
@@ -84,6 +87,9 @@ type Harness struct {
 
 	namespaces []string
 	trackers   []*Tracker
+	pods       map[types.UID]*corev1.Pod // those that are there, as far as the test says
+	nodes      map[string]*corev1.Node
+	global     []client.Object                                // what the test made outside of namespaces
 	known      map[types.NamespacedName]bool                  // projects that were applied
 	last       map[types.NamespacedName]*v1alpha1.TrainingRun // as the cache had them last
 	*operator
@@ -95,12 +101,15 @@ type Harness struct {
 
 // operator is what a restart makes anew.
 type operator struct {
-	runs, projects *queue
-	run            *trainingrun.Controller
-	project        *trackingproject.Controller
-	Registry       *tracking.Registry
-	failures       map[string]int
-	stop           func()
+	runs, projects, rules, clusterRules *queue
+	run                                 *trainingrun.Controller
+	project                             *trackingproject.Controller
+	rule, clusterRule                   *tagrule.Controller
+	// Evidence is what the operator saw of pods and nodes.
+	Evidence *evidence.Store
+	Registry *tracking.Registry
+	failures map[string]int
+	stop     func()
 }
 
 // New makes a Harness with a namespace, a tracker that has the project ProjectName without runs, and a Secret with its key.
@@ -110,6 +119,7 @@ func (s *Suite) New(ctx context.Context, t TB, options Options) *Harness {
 	h := &Harness{
 		Suite: s, Clock: testclock.NewFakeClock(time.Now().UTC().Truncate(time.Second)), API: &API{Client: client.WithFieldOwner(s.cluster.GetClient(), trainingrun.FieldManager)},
 		Events: &Events{}, Log: &Log{}, Metrics: prometheus.NewPedanticRegistry(),
+		pods: map[types.UID]*corev1.Pod{}, nodes: map[string]*corev1.Node{},
 		t: t, options: options, known: map[types.NamespacedName]bool{}, last: map[types.NamespacedName]*v1alpha1.TrainingRun{},
 	}
 	h.g = gomega.NewWithT(t)
@@ -124,8 +134,11 @@ func (s *Suite) New(ctx context.Context, t TB, options Options) *Harness {
 func (h *Harness) Close() {
 	h.t.Helper()
 	h.stop()
-	h.cancel()
 	h.expectNoSecret()
+	for _, obj := range h.global {
+		h.g.Expect(client.IgnoreNotFound(h.Admin.Delete(h.ctx, obj))).To(gomega.Succeed())
+	}
+	h.cancel()
 	for _, t := range h.trackers {
 		t.server.Close()
 	}
@@ -190,7 +203,7 @@ func (h *Harness) boot() {
 		ceiling = *h.options.Ceiling
 	}
 	ctx, cancel := context.WithCancel(h.ctx)
-	o := &operator{runs: newQueue(), projects: newQueue(), failures: map[string]int{}}
+	o := &operator{runs: newQueue(), projects: newQueue(), rules: newQueue(), clusterRules: newQueue(), failures: map[string]int{}}
 	o.Registry = tracking.NewRegistry(h.Clock, batch.Options{Clock: h.Clock, Log: h.Log.Logger()})
 	ended := make(chan error, 1)
 	go func() { ended <- o.Registry.Start(ctx) }()
@@ -198,20 +211,35 @@ func (h *Harness) boot() {
 		cancel()
 		h.g.Expect(<-ended).To(gomega.Succeed())
 	}
-	toRuns, toProjects := &trigger.Trigger{}, &trigger.Trigger{}
-	h.g.Expect(toRuns.Source().Start(ctx, o.runs)).To(gomega.Succeed())
-	h.g.Expect(toProjects.Source().Start(ctx, o.projects)).To(gomega.Succeed())
+	toRuns, toProjects, toRules, toClusterRules := &trigger.Trigger{}, &trigger.Trigger{}, &trigger.Trigger{}, &trigger.Trigger{}
+	for to, queue := range map[*trigger.Trigger]*queue{toRuns: o.runs, toProjects: o.projects, toRules: o.rules, toClusterRules: o.clusterRules} {
+		h.g.Expect(to.Source(nil).Start(ctx, queue)).To(gomega.Succeed())
+	}
+	rules := tagrule.Options{
+		Client: h.API, Clock: h.Clock, Set: tagrule.NewSet(h.API), Tally: tagrule.NewTally(), Rules: toRules, ClusterRules: toClusterRules,
+	}
+	o.rule, o.clusterRule = tagrule.ForTagRules(rules), tagrule.ForClusterTagRules(rules)
+	o.Evidence = evidence.New(evidence.Options{Clock: h.Clock, Keys: binding.Keys, Changed: func(c evidence.Change) { o.run.Noticed(c) }})
+	bound := binding.NewIndex(o.Evidence)
 	o.run = trainingrun.New(trainingrun.Options{
 		Client: h.API, Live: h.cluster.GetAPIReader(), Clock: h.Clock, Recorder: h.Events, Audit: audit.New(h.Log.Logger()),
 		Metrics: own, Registry: o.Registry, Runs: toRuns, Projects: toProjects, Ceiling: ceiling,
+		Evidence: o.Evidence, Synced: func() bool { return true }, Bound: bound, Rules: rules.Set, Tally: rules.Tally, Report: rules.Changed,
 	})
 	o.project = trackingproject.New(trackingproject.Options{
 		Client: h.API, Clock: h.Clock, Recorder: h.Events, Metrics: own, Registry: o.Registry, Runs: toRuns, Projects: toProjects,
+		Evidence: o.Evidence, Bound: bound, Rules: rules.Set,
 		Connector: connect.New(connect.Options{
 			Secrets: h.cluster.GetAPIReader(), Policy: policy, Limiters: transport.NewLimiters(h.Clock).WithRate(noLimit, noLimit),
 			Clock: h.Clock, Observe: own.Request, Version: "test",
 		}),
 	})
+	for _, node := range h.nodes {
+		o.Evidence.SeeNode(evidence.NodeOf(node))
+	}
+	for _, pod := range h.pods {
+		o.Evidence.SeePod(evidence.PodOf(pod))
+	}
 	h.operator = o
 }
 
@@ -227,7 +255,9 @@ func (h *Harness) Restart() {
 		for _, r := range h.runsIn(ns) {
 			h.runs.Add(requestFor(&r))
 		}
+		h.queueRules(ns)
 	}
+	h.queueRules("")
 }
 
 // Fail ends the test, and shows all there is.

@@ -31,6 +31,9 @@ func (h *Harness) checkInvariants() {
 		for _, p := range h.projectsIn(ns) {
 			h.checkKstatus(&p, p.Status.ObservedGeneration, p.Status.Conditions)
 		}
+		for _, r := range h.rulesIn(ns) {
+			h.checkKstatus(&r, r.Status.ObservedGeneration, r.Status.Conditions)
+		}
 	}
 }
 
@@ -159,6 +162,10 @@ func conditionOf(obj client.Object, kind string) *metav1.Condition {
 	case *v1alpha1.TrainingRun:
 		return meta.FindStatusCondition(o.Status.Conditions, kind)
 	case *v1alpha1.TrackingProject:
+		return meta.FindStatusCondition(o.Status.Conditions, kind)
+	case *v1alpha1.TagRule:
+		return meta.FindStatusCondition(o.Status.Conditions, kind)
+	case *v1alpha1.ClusterTagRule:
 		return meta.FindStatusCondition(o.Status.Conditions, kind)
 	}
 	return nil

@@ -90,6 +90,9 @@ func (h *Harness) changed(obj client.Object) {
 		h.known[key] = true
 		h.cached(&v1alpha1.TrackingProject{}, key, obj.GetResourceVersion())
 		h.projects.Add(requestFor(obj))
+	case *v1alpha1.TagRule, *v1alpha1.ClusterTagRule:
+		h.cached(objectOf(kindOf(obj)), key, obj.GetResourceVersion())
+		h.ruleChanged(obj)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/internal/backend/batch"
 )
 
@@ -38,7 +39,7 @@ func (h *Harness) Settle() {
 	passes := map[string]int{}
 	for {
 		h.reconcile(passes)
-		if h.send() || h.runs.len()+h.projects.len() > 0 {
+		if h.send() || h.queued() > 0 {
 			continue
 		}
 		next := h.nextTimer()
@@ -88,17 +89,22 @@ func (h *Harness) to(t time.Time) {
 
 // nextTimer queues what is due and gives the time of the next timer.
 func (h *Harness) nextTimer() time.Time {
-	now := h.Clock.Now()
-	a, b := h.projects.due(now), h.runs.due(now)
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
+	var next time.Time
+	for _, q := range []*queue{h.projects, h.runs, h.rules, h.clusterRules} {
+		if at := q.due(h.Clock.Now()); next.IsZero() || !at.IsZero() && at.Before(next) {
+			next = at
+		}
 	}
-	return a
+	return next
+}
+
+func (h *Harness) queued() int {
+	return h.runs.len() + h.projects.len() + h.rules.len() + h.clusterRules.len()
 }
 
 func (h *Harness) reconcile(passes map[string]int) {
 	h.t.Helper()
-	for h.runs.len()+h.projects.len() > 0 {
+	for h.queued() > 0 {
 		before := len(h.API.Writes())
 		for h.pass(passes) {
 		}
@@ -109,15 +115,10 @@ func (h *Harness) reconcile(passes map[string]int) {
 // pass makes one pass over one queued object, if there is any.
 func (h *Harness) pass(passes map[string]int) bool {
 	h.t.Helper()
-	q, controller, kind := h.projects, reconcile.Reconciler(h.project), "TrackingProject "
-	request, ok := q.pop(h.options.Order)
+	q, controller, request, id, ok := h.next()
 	if !ok {
-		q, controller, kind = h.runs, h.run, "TrainingRun "
-		if request, ok = q.pop(h.options.Order); !ok {
-			return false
-		}
+		return false
 	}
-	id := kind + request.String()
 	if passes[id]++; passes[id] > mostPasses {
 		h.fail("%s was reconciled %d times and is not settled", id, passes[id])
 	}
@@ -137,6 +138,23 @@ func (h *Harness) pass(passes map[string]int) bool {
 		delete(h.failures, id)
 	}
 	return true
+}
+
+// next takes what is queued: projects first, then runs, then rules.
+func (h *Harness) next() (q *queue, controller reconcile.Reconciler, request reconcile.Request, id string, ok bool) {
+	for _, in := range []struct {
+		queue      *queue
+		controller reconcile.Reconciler
+		kind       string
+	}{
+		{h.projects, h.project, "TrackingProject"}, {h.runs, h.run, "TrainingRun"},
+		{h.rules, h.rule, "TagRule"}, {h.clusterRules, h.clusterRule, "ClusterTagRule"},
+	} {
+		if request, ok := in.queue.pop(h.options.Order); ok {
+			return in.queue, in.controller, request, in.kind + " " + request.String(), true
+		}
+	}
+	return nil, nil, reconcile.Request{}, "", false
 }
 
 // send lets the batches go that wait for more, and waits until all are answered. It says whether there was anything.
@@ -173,18 +191,28 @@ func (h *Harness) sync(writes []Write) {
 		if w.Err != nil {
 			continue
 		}
-		obj := client.Object(&v1alpha1.TrainingRun{})
-		if w.Kind == "TrackingProject" {
-			obj = &v1alpha1.TrackingProject{}
-		}
+		obj := objectOf(w.Kind)
 		version := w.ResourceVersion
 		if w.Released {
 			version = never
 		}
-		if h.cached(obj, w.Key, version) {
+		before := h.last[w.Key]
+		switch gone := h.cached(obj, w.Key, version); {
+		case gone:
 			h.gone(obj, w.Key)
-		} else if w.Created {
+		case w.Created:
 			h.runs.Add(reconcile.Request{NamespacedName: w.Key})
+		case w.Kind == kindRun && before != nil && tagrule.RuleTagsChanged(before, h.last[w.Key]):
+			h.rulesConcerned(before, h.last[w.Key])
+		}
+	}
+}
+
+// rulesConcerned queues the rules of which TrainingRuns remember something.
+func (h *Harness) rulesConcerned(runs ...client.Object) {
+	for controller, q := range map[*tagrule.Controller]*queue{h.rule: h.rules, h.clusterRule: h.clusterRules} {
+		for _, key := range controller.Concerned(runs...) {
+			q.Add(reconcile.Request{NamespacedName: key})
 		}
 	}
 }
@@ -242,6 +270,7 @@ func (h *Harness) gone(obj client.Object, key types.NamespacedName) {
 	h.runs.Add(request)
 	if last := h.last[key]; last != nil {
 		h.concerned(last)
+		h.rulesConcerned(last)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers"
+	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/controllers/trainingrun"
 	"github.com/runtag/runtag/internal/controlplane"
 )
@@ -123,9 +124,11 @@ func (s *Suite) startCaches(tb controlplane.TB) error {
 		return err
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
-	if err := trainingrun.AddIndexes(ctx, s.cluster.GetFieldIndexer()); err != nil {
-		stop()
-		return err
+	for _, add := range []func(context.Context, client.FieldIndexer) error{trainingrun.AddIndexes, tagrule.AddIndexes} {
+		if err := add(ctx, s.cluster.GetFieldIndexer()); err != nil {
+			stop()
+			return err
+		}
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.cluster.Start(ctx) }()
@@ -137,7 +140,9 @@ func (s *Suite) startCaches(tb controlplane.TB) error {
 	})
 	limited, cancel := context.WithTimeout(ctx, syncLimit)
 	defer cancel()
-	for _, obj := range []client.Object{&v1alpha1.TrainingRun{}, &v1alpha1.TrackingProject{}} {
+	for _, obj := range []client.Object{
+		&v1alpha1.TrainingRun{}, &v1alpha1.TrackingProject{}, &v1alpha1.TagRule{}, &v1alpha1.ClusterTagRule{}, &corev1.Namespace{},
+	} {
 		if _, err := s.cluster.GetCache().GetInformer(limited, obj); err != nil {
 			return fmt.Errorf("fill the cache of %T: %w", obj, err)
 		}

@@ -19,8 +19,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/controllers/trigger"
+	"github.com/runtag/runtag/internal/binding"
 	"github.com/runtag/runtag/internal/connect"
+	"github.com/runtag/runtag/internal/evidence"
 	"github.com/runtag/runtag/internal/metrics"
 	"github.com/runtag/runtag/internal/tracking"
 )
@@ -33,6 +36,11 @@ type Options struct {
 	Metrics   *metrics.Metrics
 	Registry  *tracking.Registry
 	Connector *connect.Connector
+	// Evidence is what was seen of pods, and Bound says which runs they may belong to.
+	Evidence *evidence.Store
+	Bound    *binding.Index
+	// Rules are the rules that there are.
+	Rules *tagrule.Set
 	// Runs is the way into the queue of the TrainingRuns; Projects into this controller's own.
 	Runs, Projects *trigger.Trigger
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/runtag/runtag/controllers/trainingrun"
 	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/backend/snapshot"
+	"github.com/runtag/runtag/internal/binding"
 	"github.com/runtag/runtag/internal/importing"
 	"github.com/runtag/runtag/internal/mirror"
 	"github.com/runtag/runtag/internal/tags"
@@ -41,6 +42,18 @@ type candidates struct {
 	beyond map[string]struct{}
 	// sought says that all was listed that may qualify, or as much of it as there is room for; cut, that there is more.
 	sought, cut bool
+	// hasPods says that a pod of the namespace is known, so that a run may be linked.
+	hasPods bool
+}
+
+// off says that there is nothing to look for: under the policy Linked without a single pod there is not.
+func (c *candidates) off() bool {
+	return c.rules.Off() || c.rules.Policy == importing.Linked && !c.hasPods && len(c.rules.Tags) == 0
+}
+
+// listsActive says whether runs that are active, or were lately, are imported.
+func (c *candidates) listsActive() bool {
+	return c.rules.Policy != importing.None && (c.rules.Policy != importing.Linked || c.hasPods)
 }
 
 func newCandidates(p *v1alpha1.TrackingProject, tracked []v1alpha1.TrainingRun) candidates {
@@ -57,14 +70,14 @@ func rulesOf(p *v1alpha1.TrackingProject) importing.Rules {
 	in := p.Spec.Import
 	policy := importing.Policy(in.Policy)
 	if policy == "" {
-		policy = importing.None
+		policy = importing.Linked // the default, for an object from before there was one
 	}
 	return importing.Rules{Policy: policy, Tags: in.Tags, WithoutTags: in.WithoutTags, TTL: in.TTLAfterFinished.Duration}
 }
 
 // consider takes in a page of runs, each of them one that was active or made lately, or one of all.
 func (s *scope) consider(runs []backend.Run) {
-	if s.candidates.rules.Off() {
+	if s.candidates.off() {
 		return
 	}
 	for _, run := range runs {
@@ -75,6 +88,12 @@ func (s *scope) consider(runs []backend.Run) {
 		}
 	}
 	s.candidates.cutTo(s.candidates.room)
+}
+
+// linked says whether a pod of the namespace belongs to a run that may have no TrainingRun yet.
+func (c *Controller) linked(s *scope, run backend.Run) bool {
+	bindable := trainingrun.Bindable(s.project, s.tracker, run)
+	return len(binding.Links(bindable, c.Evidence, c.Bound.Others, s.now).Links) > 0
 }
 
 // cutTo keeps the most urgent ones, and only the ids of the others.
@@ -262,7 +281,7 @@ func (c *Controller) takeAway(ctx context.Context, s *scope, run *v1alpha1.Train
 	}
 	view, rules := s.tracker.Snapshot.Get(run.Spec.RunID), s.candidates.rules
 	switch {
-	case view.Presence == snapshot.Present && rules.Wants(view.Run, s.asked(view.Run), s.now):
+	case view.Presence == snapshot.Present && rules.Keeps(view.Run, s.asked(view.Run), run.Status.Run != nil && run.Status.Run.Stale, s.now):
 		if until := rules.Until(view.Run, s.asked(view.Run)); !until.IsZero() {
 			s.dueAt(until)
 		}

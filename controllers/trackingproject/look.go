@@ -64,9 +64,9 @@ func (c *Controller) check(ctx context.Context, s *scope) error {
 }
 
 // fullDue says whether every tracked run is to be looked at now: it is time, there was none on this connection, other runs
-// are to be imported, or a person asked.
+// are to be imported, rules read other metrics, or a person asked.
 func (s *scope) fullDue() bool {
-	return !equality.Semantic.DeepEqual(s.memory.importing, s.project.Spec.Import) || !s.memory.fullAt.After(s.now) || !s.tracker.Primed() || s.project.Annotations[v1alpha1.AnnotationLookAt] != s.memory.lookAt
+	return !equality.Semantic.DeepEqual(s.memory.importing, s.project.Spec.Import) || !slices.Equal(s.memory.summary, s.summary) || !s.memory.fullAt.After(s.now) || !s.tracker.Primed() || s.project.Annotations[v1alpha1.AnnotationLookAt] != s.memory.lookAt
 }
 
 // look lists what is due and queues the TrainingRuns whose run changed.
@@ -96,7 +96,7 @@ func (c *Controller) look(ctx context.Context, s *scope) error {
 	s.memory.lookAt, s.memory.activeAt = asked, c.Clock.Now().Add(jittered(spec.Interval.Duration))
 	if full {
 		s.memory.fullAt = c.Clock.Now().Add(jittered(spec.FullInterval.Duration))
-		s.memory.importing = spec.Import
+		s.memory.importing, s.memory.summary = spec.Import, s.summary
 		s.tracker.SetPrimed()
 	}
 	return nil
@@ -105,7 +105,7 @@ func (c *Controller) look(ctx context.Context, s *scope) error {
 // activeLook lists what is active or was since the last look, and asks by id for what left that list or was not found.
 func (c *Controller) activeLook(ctx context.Context, s *scope) error {
 	ctx = backend.WithPriority(ctx, backend.PriorityActiveLook)
-	if len(s.byID)+len(s.byName) == 0 && s.candidates.rules.Off() {
+	if len(s.byID)+len(s.byName) == 0 && s.candidates.off() {
 		return nil
 	}
 	changes, err := c.listRecent(ctx, s, s.recently(c.Clock.Now()))
@@ -173,9 +173,9 @@ func (c *Controller) fullLook(ctx context.Context, s *scope) error {
 	if err := c.readByName(ctx, s); err != nil {
 		return err
 	}
-	if policy := s.candidates.rules.Policy; policy != importing.None { // the active ones come first
+	if s.candidates.listsActive() { // the active ones come first
 		since := s.recently(began)
-		if alive := began.Add(-s.candidates.rules.TTL); policy == importing.Active && alive.Before(since) {
+		if alive := began.Add(-s.candidates.rules.TTL); s.candidates.rules.Policy != importing.All && alive.Before(since) {
 			since = alive // also what ended while nobody looked, came from offline, or lost its TrainingRun to a person
 		}
 		if _, err := c.listRecent(ctx, s, since); err != nil {

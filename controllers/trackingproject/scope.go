@@ -37,6 +37,8 @@ type memory struct {
 	slow time.Duration
 	// importing is what the last full look sought to import.
 	importing v1alpha1.ImportSpec
+	// summary are the metrics that the last full look brought along.
+	summary []string
 	// waiting are runs that qualify for import and are imported next, the most urgent first.
 	waiting []backend.Run
 	// limited says what spec.import.limit keeps from being imported; empty where it is not reached.
@@ -72,6 +74,8 @@ type scope struct {
 	ceilingMoved bool
 
 	candidates candidates
+	// summary are the metrics that rules read.
+	summary []string
 	// importDue is when an imported TrainingRun's time is over.
 	importDue time.Time
 }
@@ -85,10 +89,16 @@ func (c *Controller) newScope(ctx context.Context, project *v1alpha1.TrackingPro
 	if s.runs, err = c.runsOf(ctx, s.key()); err != nil {
 		return nil, err
 	}
+	if s.summary, err = c.Rules.SummaryKeys(ctx, project.Namespace); err != nil {
+		return nil, err
+	}
 	s.candidates = newCandidates(project, s.runs)
+	s.candidates.hasPods = c.Evidence.Any(project.Namespace)
+	s.candidates.rules.Linked = func(run backend.Run) bool { return c.linked(s, run) }
 	s.memory = c.recall(s.key(), project.UID)
 	s.tracker = c.Registry.Ensure(s.key(), project.UID)
 	s.ceilingMoved = s.tracker.SetCeiling(trainingrun.Policy(project.Spec.MaxTagPolicy))
+	s.tracker.SetSummary(s.summary)
 	s.track()
 	return s, nil
 }

@@ -2,6 +2,7 @@ package trainingrun
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -18,6 +19,7 @@ import (
 func (c *Controller) apply(s *scope) {
 	if !s.hasWork() || !s.usable() {
 		s.callOff()
+		c.lookedAt(s.key())
 		return
 	}
 	if !s.canRetry() {
@@ -27,6 +29,7 @@ func (c *Controller) apply(s *scope) {
 		return
 	}
 	s.memory.sent, s.memory.unsettled, s.memory.edit = s.run.ResourceVersion, true, s.planned.Edit
+	s.memory.enter(s.planned.Entered)
 	c.send(s)
 }
 
@@ -50,12 +53,13 @@ func (s *scope) callOff() {
 func (c *Controller) send(s *scope) {
 	job := &job{
 		key: s.key(), uid: s.run.UID, sent: s.run.ResourceVersion, run: s.run.DeepCopy(),
-		managers: fieldManagers(s.run), sources: s.sources(), dialect: s.input.Dialect, noticed: s.now,
+		managers: fieldManagers(s.run), sources: s.sources(), rules: s.rules(), entering: slices.Collect(maps.Keys(s.memory.entering)),
+		dialect: s.input.Dialect, noticed: s.now, happened: c.happenedAt(s.key()),
 	}
 	input := s.input
 	input.Record = record(&s.run.Status)
 	tracker := s.tracker
-	tracker.Queue().Change(string(s.run.UID), backend.PriorityEdit, backend.Change{
+	tracker.Queue().Change(string(s.run.UID), s.priority(), backend.Change{
 		Run:    s.view.Run,
 		Decide: c.decide(input, s.planner()),
 	}, func(result backend.Result) {
@@ -96,8 +100,20 @@ type job struct {
 	run      *v1alpha1.TrainingRun         // for events
 	managers map[string]string             // tag to the field manager that declared it
 	sources  map[string]v1alpha1.TagSource // tag to who declared it, or had declared it
+	rules    map[string]string             // tag to the rule that declares it, or declared it
+	entering []string                      // tags that only rules declare and that are not ours if they were there before
 	dialect  tags.Dialect
 	noticed  time.Time // when the pass began that found that a tag has to change
+	happened time.Time // when a pod or node changed, which is why; zero for other reasons
+}
+
+// entry is a change of ours as the history shows it.
+func (j *job) entry(change tags.SeenChange, at time.Time) v1alpha1.TagHistory {
+	source, by := j.source(change.Name), j.managers[change.Name]
+	if source == v1alpha1.TagSourceRule {
+		by = j.rules[change.Name]
+	}
+	return historyEntry(change, at, source, by)
 }
 
 // source is who declared a tag that we changed.
@@ -133,17 +149,65 @@ func (s *scope) sources() map[string]v1alpha1.TagSource {
 	return sources
 }
 
+// rules says which rule declares each tag that the change may concern, or declared it.
+func (s *scope) rules() map[string]string {
+	by := maps.Clone(s.memory.rules)
+	if by == nil {
+		by = map[string]string{}
+	}
+	for _, t := range s.stored.Status.Tags {
+		if t.Rule != "" {
+			by[t.Name] = t.Rule
+		}
+	}
+	for _, e := range s.planned.Entries {
+		if e.Rule != "" {
+			by[e.Name] = e.Rule
+		}
+	}
+	s.memory.rules = by
+	return by
+}
+
+// priority is that of a rule's change where people have nothing to do with it.
+func (s *scope) priority() backend.Priority {
+	for key := range s.planned.Edit.Set {
+		if !s.isByRule(key) {
+			return backend.PriorityEdit
+		}
+	}
+	if len(s.planned.Edit.Remove) > 0 {
+		return backend.PriorityEdit
+	}
+	return backend.PriorityRule
+}
+
+func (s *scope) isByRule(key string) bool {
+	return slices.ContainsFunc(s.planned.Entries, func(e tags.Entry) bool {
+		tag, err := s.input.Dialect.Parse(e.Name)
+		return err == nil && tag.Key == key && e.Source == tags.Rule
+	})
+}
+
 // sent tells the world what became of a change, and leaves it for the next pass.
 func (c *Controller) sent(j *job, result backend.Result) {
 	o := outcome{sent: j.sent, result: result, at: c.Clock.Now()}
+	for _, name := range j.entering {
+		if j.dialect.Has(result.Before.Tags, name) {
+			o.found = append(o.found, name)
+		}
+	}
 	if !result.Edit.Empty() { // on a key/value tracker also the part that was done before an error
 		for _, change := range tags.Diff(result.Before.Tags, result.After.Tags, j.dialect) {
-			entry := historyEntry(change, o.at, j.source(change.Name), j.managers[change.Name])
+			entry := j.entry(change, o.at)
 			o.changes = append(o.changes, entry)
 			c.report(j.run, j.run.Status.Run, entry)
 		}
 		c.announce(j.run, o.changes)
 		c.Metrics.Lagged(o.at.Sub(j.noticed))
+		if !j.happened.IsZero() {
+			c.Metrics.Followed(o.at.Sub(j.happened))
+		}
 	}
 	c.post(j.key, j.uid, o)
 }

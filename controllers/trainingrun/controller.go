@@ -21,8 +21,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/controllers/trigger"
 	"github.com/runtag/runtag/internal/audit"
+	"github.com/runtag/runtag/internal/binding"
+	"github.com/runtag/runtag/internal/evidence"
 	"github.com/runtag/runtag/internal/metrics"
 	"github.com/runtag/runtag/internal/tags"
 	"github.com/runtag/runtag/internal/tracking"
@@ -38,6 +41,15 @@ type Options struct {
 	Audit    *audit.Log
 	Metrics  *metrics.Metrics
 	Registry *tracking.Registry
+	// Evidence is what was seen of pods and nodes, Synced says that all there are were seen once.
+	Evidence *evidence.Store
+	Synced   func() bool
+	// Bound says which runs a pod may belong to.
+	Bound *binding.Index
+	// Rules are the rules that there are; Report is told when one that only reports begins or ceases to match.
+	Rules  *tagrule.Set
+	Tally  *tagrule.Tally
+	Report func(*tagrule.Rule)
 	// Runs is the way into this controller's own queue; Projects into that of the TrackingProjects.
 	Runs, Projects *trigger.Trigger
 	// Ceiling is the highest policy that the operator allows.
@@ -52,6 +64,7 @@ type Controller struct {
 	mu       sync.Mutex
 	memories map[types.NamespacedName]*memory
 	mailbox  map[types.UID][]outcome
+	happened map[types.NamespacedName]time.Time
 }
 
 // phase is one step of a pass. It adds to the scope what it found; done ends the pass early, with the status as the
@@ -60,8 +73,8 @@ type phase func(ctx context.Context, s *scope) (done bool, err error)
 
 // New makes the controller.
 func New(options Options) *Controller {
-	c := &Controller{Options: options, memories: map[types.NamespacedName]*memory{}, mailbox: map[types.UID][]outcome{}}
-	c.phases = []phase{c.ignore, c.finalize, c.resolveProject, c.readLabels, c.findRun, c.refuseDuplicate, c.observe, c.plan, c.finishRelease}
+	c := &Controller{Options: options, memories: map[types.NamespacedName]*memory{}, mailbox: map[types.UID][]outcome{}, happened: map[types.NamespacedName]time.Time{}}
+	c.phases = []phase{c.ignore, c.finalize, c.resolveProject, c.readLabels, c.findRun, c.refuseDuplicate, c.observe, c.findPods, c.collect, c.askRules, c.plan, c.finishRelease}
 	return c
 }
 
@@ -96,9 +109,11 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return c.failed(ctx, err)
 	}
 	c.summarize(s)
+	rulesBefore := s.stored.Status.RuleTags
 	if err := c.writeStatus(ctx, s); err != nil {
 		return c.failed(ctx, err)
 	}
+	c.announceRules(s, rulesBefore)
 	if err := c.tellOthers(ctx, s); err != nil {
 		return c.failed(ctx, err)
 	}

@@ -38,6 +38,20 @@ type memory struct {
 	edit tags.Edit
 	// sources says who declared the tags that it changes, or had declared them.
 	sources map[string]v1alpha1.TagSource
+	// rules says which rule declares, or declared, a tag that it changes.
+	rules map[string]string
+	// entering are tags that only rules declare, that were written down as ours, and of which no write was sent yet;
+	// foreign are those among them that turned out to have been on the run already.
+	entering, foreign map[string]bool
+	// verdicts are what rules said last, by rule.
+	verdicts map[string]verdict
+	// attempt is the attempt that the run was in last, and attemptAt when it was seen to begin.
+	attempt   int
+	attemptAt time.Time
+	// links are pods that were told of to the other runs they belong to.
+	links map[types.UID]bool
+	// podsAt is when links were written last.
+	podsAt time.Time
 	// look is the hash of the declarations that asked for a look, and lookAt when that was noticed.
 	look   string
 	lookAt time.Time
@@ -55,7 +69,9 @@ type outcome struct {
 	sent    string
 	result  backend.Result
 	changes []v1alpha1.TagHistory
-	at      time.Time
+	// found are tags that only rules declare and that were on the run before the change.
+	found []string
+	at    time.Time
 }
 
 // recall gives the memory of an object, and what has come for it since the last pass.
@@ -80,6 +96,32 @@ func (c *Controller) forget(key types.NamespacedName) {
 		delete(c.mailbox, m.uid)
 		delete(c.memories, key)
 	}
+	delete(c.happened, key)
+	c.Bound.Drop(key)
+	c.Tally.Forget(key)
+}
+
+// Happened notes that something happened to a pod or node of a run; its next pass may find a tag that follows from it.
+func (c *Controller) Happened(key types.NamespacedName, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, waiting := c.happened[key]; !waiting {
+		c.happened[key] = at
+	}
+}
+
+// happenedAt is when something happened first of what no pass has looked at yet; zero if nothing did.
+func (c *Controller) happenedAt(key types.NamespacedName) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.happened[key]
+}
+
+// lookedAt forgets what has happened before a pass began that had nothing to send.
+func (c *Controller) lookedAt(key types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.happened, key)
 }
 
 // post leaves an outcome for the next pass over an object that is still known.
@@ -127,11 +169,12 @@ func (s *scope) take(mail []outcome) {
 		if o.sent == m.sent {
 			m.unsettled = m.unsettled && o.sent == "" || o.result.Err != nil && o.result.Sent
 			if !m.unsettled {
-				m.sources = nil
+				m.sources, m.rules = nil, nil
 			}
 			m.sent = ""
 		}
 		m.done = append(m.done, o.changes...)
+		m.settle(o.found, o.result.Sent)
 		if !o.result.Edit.Empty() {
 			m.contest.Wrote(int(attempts(s.run)), o.result.Edit, o.at)
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/runtag/runtag/internal/tags"
 )
 
-// plan decides what to do about the run's tags, on what was last seen of it.
-func (c *Controller) plan(ctx context.Context, s *scope) (bool, error) {
+// collect gathers what the plan depends on, apart from rules: what is on the run, and what people declare.
+func (c *Controller) collect(ctx context.Context, s *scope) (bool, error) {
 	elsewhere, err := c.declaredElsewhere(ctx, s.run, s.view.Run.UID)
 	if err != nil {
 		return false, err
@@ -26,7 +26,7 @@ func (c *Controller) plan(ctx context.Context, s *scope) (bool, error) {
 		Declared:  declared(s.run),
 		Excluded:  s.run.Spec.ExcludeTags,
 		Elsewhere: elsewhere,
-		Record:    s.inherit(record(&s.stored.Status), s.view.Run.UID),
+		Record:    s.memory.disowned(s.inherit(record(&s.stored.Status), s.view.Run.UID)),
 		Policy:    Policy(s.run.Spec.TagPolicy),
 		Ceiling:   min(s.tracker.Ceiling(), c.Ceiling),
 		HeldUntil: s.memory.contest.Held(s.now),
@@ -34,6 +34,11 @@ func (c *Controller) plan(ctx context.Context, s *scope) (bool, error) {
 		Now:       s.now,
 	}
 	s.declareLabels(&s.input)
+	return false, nil
+}
+
+// plan decides what to do about the run's tags, on what was last seen of it.
+func (c *Controller) plan(_ context.Context, s *scope) (bool, error) {
 	s.planned, s.hasPlan = s.planner()(s.input), true
 	return false, nil
 }

@@ -2,9 +2,9 @@ package trainingrun
 
 import (
 	"bytes"
-	"strings"
-
 	"encoding/json"
+	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -39,6 +39,41 @@ func setRecord(st *v1alpha1.TrainingRunStatus, r tags.Record) {
 			Name: e.Name, At: metav1.NewTime(e.At), Back: int32(e.Back), Gone: e.Gone, Replaced: e.Replaced, //nolint:gosec // at most tags.MaxBack
 		})
 	}
+}
+
+// settle takes note of what the read before a change says of tags that only rules declare: what was there before anything
+// was sent is not ours. After a change whose outcome is unknown it may be, and after a restart.
+func (m *memory) settle(found []string, sent bool) {
+	for _, name := range found {
+		if m.entering[name] {
+			if m.foreign == nil {
+				m.foreign = map[string]bool{}
+			}
+			m.foreign[name] = true
+		}
+	}
+	if sent {
+		m.entering = nil
+	}
+}
+
+// enter notes the tags that only rules declare and that the plan writes down as ours before anything is sent.
+func (m *memory) enter(entered []string) {
+	for _, name := range entered {
+		if m.entering == nil {
+			m.entering = map[string]bool{}
+		}
+		m.entering[name] = true
+		delete(m.foreign, name)
+	}
+}
+
+// disowned takes out of a record the tags that turned out not to be ours.
+func (m *memory) disowned(r tags.Record) tags.Record {
+	if len(m.foreign) > 0 {
+		r.Applied = slices.DeleteFunc(r.Applied, func(a tags.Applied) bool { return m.foreign[a.Name] })
+	}
+	return r
 }
 
 // fieldManagers says which field manager declared each tag by spec or label, from the managed fields that the API server

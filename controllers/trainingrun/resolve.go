@@ -40,7 +40,7 @@ func (c *Controller) resolveProject(ctx context.Context, s *scope) (bool, error)
 		s.waiting = true
 		return true, nil
 	}
-	s.tracker = tracker
+	s.tracker, s.project = tracker, project
 	return c.ready(s), nil
 }
 

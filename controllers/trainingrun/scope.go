@@ -11,8 +11,10 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/trigger"
 	"github.com/runtag/runtag/internal/backend/snapshot"
+	"github.com/runtag/runtag/internal/binding"
 	"github.com/runtag/runtag/internal/kstatus"
 	"github.com/runtag/runtag/internal/mirror"
+	"github.com/runtag/runtag/internal/rules"
 	"github.com/runtag/runtag/internal/tags"
 	"github.com/runtag/runtag/internal/tracking"
 )
@@ -25,8 +27,9 @@ type scope struct {
 	memory *memory
 
 	tracker *tracking.Project
-	id      string        // the run's id on the tracker; empty while a runName is not found
-	view    snapshot.View // what was last seen of it
+	project *v1alpha1.TrackingProject // read only; the zero one where it was deleted
+	id      string                    // the run's id on the tracker; empty while a runName is not found
+	view    snapshot.View             // what was last seen of it
 
 	// displaced are other TrainingRuns of the run that have to give way to this one.
 	displaced []types.NamespacedName
@@ -41,6 +44,12 @@ type scope struct {
 	byAnnotation []string
 	// wiped: the labels were replaced and come back only later; labels and reading are as if they were back.
 	wiped bool
+
+	// links are the pods of the run, once linked says that they are known.
+	links  []binding.Link
+	linked bool
+	// facts are what rules found, and what they want.
+	facts rules.Change
 
 	input   tags.Input
 	planned tags.Plan

@@ -3,8 +3,11 @@ package trainingrun
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -72,8 +75,9 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// SetupWithManager starts the controller with a manager. Workers never wait for a tracker, so a few are enough.
-func (c *Controller) SetupWithManager(mgr manager.Manager, workers int) error {
+// SetupWithManager starts the controller with a manager, once ready returns. Workers never wait for a tracker, so a few are
+// enough.
+func (c *Controller) SetupWithManager(mgr manager.Manager, workers int, ready func(context.Context) error) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("trainingrun").
 		Watches(&v1alpha1.TrainingRun{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(relevant())).
@@ -85,9 +89,54 @@ func (c *Controller) SetupWithManager(mgr manager.Manager, workers int) error {
 				c.wake(ctx, e.Object, q)
 			},
 		}, builder.WithPredicates(predicate.Or(relevant(), labelledChanged()))).
-		WatchesRawSource(c.Runs.Source()).
+		Watches(&v1alpha1.TagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.ClusterTagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(c.ofNamespace), builder.WithPredicates(namespaceChanged())).
+		WatchesRawSource(c.Runs.Source(ready)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(c)
+}
+
+// readByRules are the labels that are neither ours nor stand for tags: rules select and read by them.
+func readByRules(o client.Object) map[string]string {
+	labels := maps.Clone(o.GetLabels())
+	maps.DeleteFunc(labels, func(key, _ string) bool { return mirror.IsMirror(key) || strings.HasPrefix(key, mirror.IdentityPrefix) })
+	return labels
+}
+
+// within lists the TrainingRuns that a rule may concern: those of its namespace, or all.
+func (c *Controller) within(ctx context.Context, rule client.Object) []reconcile.Request {
+	return c.requestsIn(ctx, rule.GetNamespace())
+}
+
+// ofNamespace lists the TrainingRuns of a namespace.
+func (c *Controller) ofNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
+	return c.requestsIn(ctx, namespace.GetName())
+}
+
+func (c *Controller) requestsIn(ctx context.Context, namespace string) []reconcile.Request {
+	var list v1alpha1.TrainingRunList
+	if err := c.Client.List(ctx, &list, client.InNamespace(namespace), client.DisableReadYourWritesConsistency, client.UnsafeDisableDeepCopy); err != nil {
+		log.FromContext(ctx).Error(err, "can't list the TrainingRuns that a rule may concern; they wait for their next look", "namespace", namespace)
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(list.Items))
+	for i := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return requests
+}
+
+// namespaceChanged lets by what rules read of a namespace.
+func namespaceChanged() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return !maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) ||
+				!maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations())
+		},
+	}
 }
 
 // declarationsOf is what a person may have changed in the metadata, identity included.
@@ -157,6 +206,7 @@ func relevant() predicate.Predicate {
 			DeleteFunc: func(event.DeleteEvent) bool { return true },
 			UpdateFunc: func(e event.UpdateEvent) bool {
 				return declarationsOf(e.ObjectOld) != declarationsOf(e.ObjectNew) ||
+					!maps.Equal(readByRules(e.ObjectOld), readByRules(e.ObjectNew)) ||
 					e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
 			},
 		},

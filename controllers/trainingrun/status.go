@@ -32,6 +32,7 @@ const (
 // writeStatus patches the status, once and only if it changed, with resourceVersion: a pass over an old object writes
 // nothing.
 func (c *Controller) writeStatus(ctx context.Context, s *scope) error {
+	s.gatherPods()
 	if equality.Semantic.DeepEqual(s.stored.Status, s.run.Status) {
 		return nil
 	}
@@ -47,6 +48,23 @@ func (c *Controller) writeStatus(ctx context.Context, s *scope) error {
 		c.Metrics.Drifted(lost)
 	}
 	return nil
+}
+
+// gatherPods puts off a write of nothing but links for a while, so that the pods of a large job do not make one each.
+func (s *scope) gatherPods() {
+	now, before := &s.run.Status, &s.stored.Status
+	if equality.Semantic.DeepEqual(now.Pods, before.Pods) {
+		return
+	}
+	if wait := s.memory.podsAt.Add(podsEvery).Sub(s.now); wait > 0 && len(before.Pods) > 0 {
+		links := now.Pods
+		if now.Pods = before.Pods; equality.Semantic.DeepEqual(*now, *before) {
+			s.due(wait)
+			return
+		}
+		now.Pods = links
+	}
+	s.memory.podsAt = s.now
 }
 
 // fillTags writes what is on the run and should be, the ownership record, and what changed since the last status.
@@ -72,11 +90,23 @@ func (c *Controller) fillTags(s *scope) {
 			continue
 		}
 		taken[name] = true
-		st.Tags = append(st.Tags, v1alpha1.TagStatus{Name: name, Source: source, Since: s.since(name, source), Present: e.Present})
+		st.Tags = append(st.Tags, v1alpha1.TagStatus{
+			Name: name, Source: source, Rule: e.Rule, Reason: s.reasonOf(e), Since: s.since(name, source), Present: e.Present,
+		})
 	}
 	st.TagNames = shorten(strings.Join(names, ","), maxTagNames)
 	s.recordLabels()
 	s.noteHistory()
+}
+
+// reasonOf says what made the rule true that declares a tag.
+func (s *scope) reasonOf(e tags.Entry) string {
+	for _, f := range s.facts.Facts {
+		if f.Rule == e.Rule && f.Tag == e.Name && e.Source == tags.Rule {
+			return shorten(f.Reason, maxText)
+		}
+	}
+	return ""
 }
 
 // byWorth puts first what must not be cut from the status: what is declared, then what has a label, whose absence would
@@ -216,6 +246,8 @@ func KnownRun(run *v1alpha1.TrainingRun) backend.Run {
 
 func endedAt(r *v1alpha1.RunStatus) time.Time {
 	switch {
+	case r.Stale && r.CreatedAt != nil:
+		return r.CreatedAt.Add(staleAfter)
 	case backend.State(r.State).Active():
 		return time.Time{}
 	case r.FinishedAt != nil:

@@ -2,8 +2,10 @@ package trainingrun
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/runtag/runtag/api/v1alpha1"
@@ -23,6 +25,9 @@ func (c *Controller) summarize(s *scope) {
 	s.run.Status.ObservedGeneration = s.run.Generation
 	s.run.Status.ObservedDeclarations = declarationsHash(s.run)
 	kstatus.Set(&s.run.Status.Conditions, s.run.Generation, s.state)
+	if linked := meta.FindStatusCondition(s.run.Status.Conditions, v1alpha1.ConditionLinked); linked != nil {
+		linked.ObservedGeneration = s.run.Generation // no part of spec but podSelector bears on it, and that was heeded
+	}
 }
 
 // stateOf is the one place that says which of the things that keep a run from being as declared is told.
@@ -50,11 +55,15 @@ func (c *Controller) stateOf(s *scope) kstatus.State {
 }
 
 func unknownSources(s *scope) (kstatus.State, bool) {
-	if len(s.planned.Unknown) == 0 {
+	unknown := s.planned.Unknown
+	if min(s.input.Policy, s.input.Ceiling) < tags.Exclusive { // a rule that does not compile says so itself, and changes nothing here
+		unknown = slices.DeleteFunc(slices.Clone(unknown), func(name string) bool { return slices.Contains(s.facts.Unknown, name) })
+	}
+	if len(unknown) == 0 {
 		return kstatus.State{}, false
 	}
 	return stalled(v1alpha1.ReasonUnknownSource, fmt.Sprintf(
-		"%s can't be read, so what it declared last stays declared: correct it", strings.Join(s.planned.Unknown, ", "))), true
+		"%s can't be read, so what it declared last stays declared: correct it", strings.Join(unknown, ", "))), true
 }
 
 func invalidTags(s *scope) (kstatus.State, bool) {
@@ -97,12 +106,15 @@ func notAllowed(s *scope) (kstatus.State, bool) {
 }
 
 func contested(s *scope) (kstatus.State, bool) {
-	if len(s.planned.Held) == 0 {
+	held := slices.DeleteFunc(slices.Clone(s.planned.Held), func(name string) bool {
+		return slices.ContainsFunc(s.planned.Entries, func(e tags.Entry) bool { return e.Name == name && e.Source == tags.Rule })
+	})
+	if len(held) == 0 {
 		return kstatus.State{}, false
 	}
 	return waitingFor(v1alpha1.ReasonContested, fmt.Sprintf(
 		"somebody changes %s back again and again (a training script that sends its whole list, most likely); next try at %s",
-		list(s.planned.Held), s.planned.HeldUntil.UTC().Format("15:04:05Z"))), true
+		list(held), s.planned.HeldUntil.UTC().Format("15:04:05Z"))), true
 }
 
 // synced says that all is well, and what a policy holds back by the object's own wish.
@@ -112,7 +124,7 @@ func synced(p tags.Plan) string {
 		message = fmt.Sprintf("the policy holds back %d to add and %d to remove (status.pending)", adds, removes)
 	}
 	for _, r := range p.Rejected {
-		if r.Reason == tags.Excluded {
+		if r.Reason == tags.Excluded && r.Source != tags.Rule {
 			message += "; " + r.Message
 		}
 	}

@@ -4,6 +4,7 @@ package trigger
 import (
 	"context"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -16,6 +17,8 @@ import (
 const (
 	// Done is for an object whose change has just been sent: only its status is left.
 	Done = 10
+	// Evidence is for what pods and nodes tell.
+	Evidence = -10
 	// Periodic is for what a look found, and for periodic work.
 	Periodic = -50
 )
@@ -29,7 +32,10 @@ type Trigger struct {
 }
 
 // Enqueue puts an object into the queue.
-func (t *Trigger) Enqueue(key types.NamespacedName, priority int) {
+func (t *Trigger) Enqueue(key types.NamespacedName, priority int) { t.EnqueueAfter(key, priority, 0) }
+
+// EnqueueAfter puts an object into the queue once some time has passed; what comes for it meanwhile is done with it.
+func (t *Trigger) EnqueueAfter(key types.NamespacedName, priority int, after time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	request := reconcile.Request{NamespacedName: key}
@@ -42,26 +48,42 @@ func (t *Trigger) Enqueue(key types.NamespacedName, priority int) {
 		}
 		return
 	}
-	add(t.queue, request, priority)
+	add(t.queue, request, priority, after)
 }
 
-// Source connects the trigger with a controller.
-func (t *Trigger) Source() source.Source {
-	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+// Source connects the trigger with a controller, which begins to work once ready returns; nil: at once.
+func (t *Trigger) Source(ready func(context.Context) error) source.Source {
+	return &connection{ready: ready, Func: source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.queue = queue
 		for request, priority := range t.early {
-			add(queue, request, priority)
+			add(queue, request, priority, 0)
 		}
 		t.early = nil
 		return nil
-	})
+	})}
 }
 
-func add(queue workqueue.TypedRateLimitingInterface[reconcile.Request], request reconcile.Request, priority int) {
+// connection is a source that a controller waits for.
+type connection struct {
+	source.Func
+	ready func(context.Context) error
+}
+
+// WaitForSync waits until the controller may begin.
+func (c *connection) WaitForSync(ctx context.Context) error {
+	if c.ready == nil {
+		return nil
+	}
+	return c.ready(ctx)
+}
+
+var _ source.SyncingSource = &connection{}
+
+func add(queue workqueue.TypedRateLimitingInterface[reconcile.Request], request reconcile.Request, priority int, after time.Duration) {
 	if q, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
-		q.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
+		q.AddWithOpts(priorityqueue.AddOpts{Priority: &priority, After: after}, request)
 		return
 	}
 	queue.Add(request)

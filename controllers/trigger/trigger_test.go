@@ -62,7 +62,7 @@ func TestTriggerQueuesByPriority(t *testing.T) {
 			}
 			q := priorityqueue.New[reconcile.Request]("test")
 			defer q.ShutDown()
-			if err := tr.Source().Start(t.Context(), q); err != nil {
+			if err := tr.Source(nil).Start(t.Context(), q); err != nil {
 				t.Fatalf("Start: %v", err)
 			}
 			for _, e := range tc.late {
@@ -94,7 +94,7 @@ func TestTriggerTakesAQueueWithoutPriorities(t *testing.T) {
 	tr.Enqueue(key("early"), trigger.Periodic)
 	q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	defer q.ShutDown()
-	if err := tr.Source().Start(t.Context(), q); err != nil {
+	if err := tr.Source(nil).Start(t.Context(), q); err != nil {
 		t.Fatalf("Start: %v", err)
 	}
 	tr.Enqueue(key("late"), trigger.Done)

@@ -16,11 +16,16 @@ type Policy string
 const (
 	// None imports nothing but runs with one of Rules.Tags.
 	None Policy = "None"
+	// Linked imports runs that a pod belongs to, and keeps them for a while after their end.
+	Linked Policy = "Linked"
 	// Active imports runs that are active or were first seen since the previous look, and keeps them for a while.
 	Active Policy = "Active"
 	// All imports every run, the newest first.
 	All Policy = "All"
 )
+
+// StaleAfter is how long a run may be said to be active by a tracker that knows no sign of life.
+const StaleAfter = 7 * 24 * time.Hour
 
 // Rules are the import settings of a project. Tags are compared by name as the dialect formats them.
 type Rules struct {
@@ -29,28 +34,45 @@ type Rules struct {
 	Tags []string
 	// WithoutTags: runs that carry one of these never are.
 	WithoutTags []string
-	// TTL is how long a run is kept after its end, under Active.
+	// TTL is how long a run is kept after its end, under Linked and Active.
 	TTL time.Duration
+	// Linked says whether a pod belongs to a run; it is asked only under the policy Linked.
+	Linked func(backend.Run) bool
 }
 
 // Off says that nothing is imported.
-func (r Rules) Off() bool { return r.Policy != Active && r.Policy != All && len(r.Tags) == 0 }
+func (r Rules) Off() bool {
+	return r.Policy != Linked && r.Policy != Active && r.Policy != All && len(r.Tags) == 0
+}
 
-// Wants says whether a run qualifies for a TrainingRun now, and keeps the one it has. names are the tags on the run by
-// name. Under Active one that has ended qualifies for some time: it was active at a look, or is first seen now.
+// Wants says whether a run qualifies for a TrainingRun now. names are the tags on the run by name. Under Linked and Active
+// one that has ended qualifies for some time: it was active at a look, or is first seen now.
 func (r Rules) Wants(run backend.Run, names []string, now time.Time) bool {
-	if carries(names, r.WithoutTags) {
+	// One that is said to run for ever was killed; who has a live pod is another matter.
+	lost := run.HeartbeatAt.IsZero() && now.Sub(run.CreatedAt) >= StaleAfter
+	switch {
+	case carries(names, r.WithoutTags):
 		return false
-	}
-	if carries(names, r.Tags) {
+	case carries(names, r.Tags) || r.Policy == All:
 		return true
+	case r.Policy == Active:
+		return run.State.Active() && !lost || r.fresh(run, now)
+	case r.Policy == Linked:
+		return (run.State.Active() || r.fresh(run, now)) && r.Linked(run)
 	}
-	switch r.Policy {
-	case All:
+	return false
+}
+
+// Keeps says whether the TrainingRun of a run stays that was imported; stale says that the run counts as ended whatever
+// the tracker says.
+func (r Rules) Keeps(run backend.Run, names []string, stale bool, now time.Time) bool {
+	switch {
+	case carries(names, r.WithoutTags):
+		return false
+	case carries(names, r.Tags) || r.Policy == All:
 		return true
-	case Active:
-		return run.State.Active() || r.fresh(run, now)
-	case None:
+	case r.Policy == Active || r.Policy == Linked:
+		return run.State.Active() && !stale || r.fresh(run, now)
 	}
 	return false
 }
@@ -58,9 +80,9 @@ func (r Rules) Wants(run backend.Run, names []string, now time.Time) bool {
 // fresh says whether a run ended less than the TTL ago.
 func (r Rules) fresh(run backend.Run, now time.Time) bool { return now.Sub(ended(run)) < r.TTL }
 
-// Until is when a run stops to qualify by time alone; zero where it does not.
+// Until is when a run stops to be kept by time alone; zero where it does not.
 func (r Rules) Until(run backend.Run, names []string) time.Time {
-	if r.Policy != Active || run.State.Active() || carries(names, r.Tags) || carries(names, r.WithoutTags) {
+	if r.Policy != Active && r.Policy != Linked || run.State.Active() || carries(names, r.Tags) || carries(names, r.WithoutTags) {
 		return time.Time{}
 	}
 	return ended(run).Add(r.TTL)

@@ -17,6 +17,7 @@ type Metrics struct {
 	changes  *prometheus.CounterVec
 	drift    prometheus.Counter
 	lag      prometheus.Histogram
+	follow   prometheus.Histogram
 	looks    *prometheus.HistogramVec
 }
 
@@ -44,12 +45,16 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 			Name: "runtag_tag_lag_seconds", Help: "Time from the pass that noticed that a tag has to change until it was changed on the tracker.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2, 15),
 		}),
+		follow: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "runtag_cluster_to_tag_seconds", Help: "Time from seeing a change of a pod or node until the tag that follows from it was on the tracker.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 2, 15),
+		}),
 		looks: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "runtag_look_duration_seconds", Help: "Time of a look at a project's runs.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2, 15),
 		}, []string{"kind"}),
 	}
-	for _, collector := range []prometheus.Collector{m.requests, m.duration, m.waited, m.changes, m.drift, m.lag, m.looks} {
+	for _, collector := range []prometheus.Collector{m.requests, m.duration, m.waited, m.changes, m.drift, m.lag, m.follow, m.looks} {
 		if err := registry.Register(collector); err != nil {
 			return nil, err
 		}
@@ -72,6 +77,9 @@ func (m *Metrics) Drifted(tags int) { m.drift.Add(float64(tags)) }
 
 // Lagged observes the time from noticing a change to its being on the tracker.
 func (m *Metrics) Lagged(d time.Duration) { m.lag.Observe(d.Seconds()) }
+
+// Followed observes the time from seeing a change of a pod or node to the tag that follows from it.
+func (m *Metrics) Followed(d time.Duration) { m.follow.Observe(d.Seconds()) }
 
 // Looked observes the time of a look; kind is active or full.
 func (m *Metrics) Looked(kind string, d time.Duration) {

@@ -71,6 +71,13 @@ func (d Dialect) FormatRaw(key, raw string) string {
 	return d.Format(Tag{Key: key, Value: raw})
 }
 
+// Has says whether the tag of this name is on a run, with just its value.
+func (d Dialect) Has(on Set, name string) bool {
+	key := d.split(name).Key
+	raw, there := on[key]
+	return there && d.FormatRaw(key, raw) == name
+}
+
 // Check says why the tracker, or runtag, does not take the tag. The error names the tag.
 func (d Dialect) Check(tag Tag) error {
 	if d.hides(tag.Key) {

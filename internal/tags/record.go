@@ -58,11 +58,7 @@ func (p Plan) RecordChanged(old Record) bool { return !p.Record.Equal(old) }
 // a tag that only rules declare and that was there already is not ours. After an attempt whose outcome is unknown, or a
 // restart, keep the plan's Record instead.
 func (p Plan) Settled(before Set, d Dialect) Record {
-	return p.withoutEntered(func(name string) bool {
-		key := d.split(name).Key
-		raw, there := before[key]
-		return there && d.FormatRaw(key, raw) == name
-	})
+	return p.withoutEntered(func(name string) bool { return d.Has(before, name) })
 }
 
 // Unsent gives the record after it was written down and nothing was sent, as when it does not authorize what the read

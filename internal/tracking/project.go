@@ -40,6 +40,8 @@ type Project struct {
 
 	mu         sync.Mutex
 	conn       *connect.Connection
+	backend    backend.Backend // of conn, with the metrics that rules read
+	summary    []string
 	queue      *batch.Batcher
 	stop       context.CancelFunc
 	ceiling    tags.Policy
@@ -93,10 +95,21 @@ func (p *Project) Queue() *batch.Batcher {
 func (p *Project) Backend() backend.Backend {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.conn == nil {
-		return nil
-	}
-	return p.conn.Backend
+	return p.backend
+}
+
+// SetSummary notes the metrics that lists bring along from now on.
+func (p *Project) SetSummary(keys []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.summary = keys
+}
+
+// Summary are the metrics that lists bring along.
+func (p *Project) Summary() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.summary
 }
 
 // Connection is the present connection; nil while there never was one.

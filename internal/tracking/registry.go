@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
+	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/backend/batch"
 	"github.com/runtag/runtag/internal/backend/snapshot"
 	"github.com/runtag/runtag/internal/connect"
@@ -98,9 +99,10 @@ func (r *Registry) Connect(ctx context.Context, p *Project, conn *connect.Connec
 	if conn.Place != "" {
 		options.Turns, options.Place = &r.turns, conn.Place
 	}
-	queue := batch.New(conn.Backend, options)
+	client := backend.WithSummary(conn.Backend, p.Summary)
+	queue := batch.New(client, options)
 	lifetime, stop := context.WithCancel(r.ctx)
-	p.conn, p.queue, p.stop, p.primed = conn, queue, stop, false
+	p.conn, p.backend, p.queue, p.stop, p.primed = conn, client, queue, stop, false
 	r.running.Go(func() {
 		if err := queue.Run(lifetime); err != nil && lifetime.Err() == nil {
 			r.batch.Log.Error(err, "a project's queue ended before its time", "project", p.Key)
