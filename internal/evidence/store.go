@@ -103,7 +103,7 @@ func (s *Store) seePod(sight *Pod) (Change, bool) {
 		before = r.pod
 	}
 	s.complete(&p, before, now)
-	if before != nil && before.same(&p) || before == nil && p.Over() && now.Sub(p.EndedAt) > Keep {
+	if before != nil && before.same(&p) {
 		return Change{}, false
 	}
 	s.interner.pod(&p)
@@ -113,6 +113,9 @@ func (s *Store) seePod(sight *Pod) (Change, bool) {
 	p.Seen = s.next()
 	s.put(r, &p)
 	s.forget(now)
+	if s.pods[p.UID] == nil {
+		return Change{}, false // one that ended too long ago
+	}
 	return Change{Pods: []*Pod{&p}, Before: []*Pod{before}, Urgent: disrupted(&p, before)}, true
 }
 

@@ -265,6 +265,7 @@ func TestIndexes(t *testing.T) {
 	expect("label", s.Labelled("vision", "k"), "a", "b", "e")
 	expect("namespace", s.Labelled("vision", ""), "a", "b", "d", "e")
 	expect("another namespace", s.Labelled("speech", "k", "1"), "c")
+	expect("a key that is called as a namespace is", s.Indexed("vision"))
 	expect("nowhere", s.Labelled("void", ""))
 	if !s.Any("vision") || s.Any("void") {
 		t.Error("Any is wrong")
@@ -275,7 +276,11 @@ func TestIndexes(t *testing.T) {
 }
 
 func TestEndedPodsAreForgotten(t *testing.T) {
-	s, clock := store(evidence.Options{Keys: func(p *evidence.Pod) []string { return []string{p.Namespace} }})
+	changes := 0
+	s, clock := store(evidence.Options{
+		Keys:    func(p *evidence.Pod) []string { return []string{p.Namespace} },
+		Changed: func(evidence.Change) { changes++ },
+	})
 	s.SeePod(pod("lives", owned("j")))
 	s.SeePod(pod("ended", owned("k"), ended(at(0))))
 	s.SetOwnerRuns("k", []string{"x"})
@@ -287,9 +292,10 @@ func TestEndedPodsAreForgotten(t *testing.T) {
 	if s.Pod("u-ended") != nil || s.Pod("u-goes") == nil || s.Pod("u-lives") == nil || len(s.Indexed("vision")) != 3 || s.KnowsOwner("k") {
 		t.Errorf("a day after one of them ended, these are kept: %v", s.Pods())
 	}
+	changes = 0
 	s.SeePod(pod("ended", ended(at(0))))
-	if s.Pod("u-ended") != nil {
-		t.Error("what had been forgotten came back")
+	if s.Pod("u-ended") != nil || changes > 0 {
+		t.Error("what had been forgotten came back, or was said again")
 	}
 	clock.SetTime(at(60).Add(evidence.Keep + time.Second))
 	s.SeePod(pod("third"))
