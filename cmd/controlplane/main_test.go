@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -100,11 +101,15 @@ func TestUpEndsWithAllThatItStarted(t *testing.T) {
 		script       string
 		signal       syscall.Signal
 		graceful     bool
+		flags        []string
+		children     int
 	}{
-		{"interrupted", "Ctrl-C is the way to end it", "", syscall.SIGINT, true},
-		{"terminated", "so do supervisors", "", syscall.SIGTERM, true},
-		{"killed", "a test that ran out of time leaves no servers behind", "", syscall.SIGKILL, false},
-		{"parent killed", "a script that dies leaves no servers behind", `"$@" & wait`, syscall.SIGKILL, false},
+		{"interrupted", "Ctrl-C is the way to end it", "", syscall.SIGINT, true, nil, 2},
+		{"terminated", "so do supervisors", "", syscall.SIGTERM, true, nil, 2},
+		{"killed", "a test that ran out of time leaves no servers behind", "", syscall.SIGKILL, false, nil, 2},
+		{"parent killed", "a script that dies leaves no servers behind", `"$@" & wait`, syscall.SIGKILL, false, nil, 2},
+		{"nodes, interrupted", "what simulates nodes ends too", "", syscall.SIGINT, true, []string{"--nodes", "1"}, 5},
+		{"nodes, killed", "what simulates nodes ends too", "", syscall.SIGKILL, false, []string{"--nodes", "1"}, 5},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -114,15 +119,15 @@ func TestUpEndsWithAllThatItStarted(t *testing.T) {
 					_ = syscall.Kill(pid, syscall.SIGKILL)
 				}
 			})
-			cmd := controlplaneCommand(t, test.script, "up", "--dir", dir)
+			cmd := controlplaneCommand(t, test.script, append([]string{"up", "--dir", dir}, test.flags...)...)
 			said := untilReady(t, cmd)
 			for _, want := range []string{"export KUBECONFIG=" + dir + "/kubeconfig\n", "kubectl get namespaces"} {
 				if !strings.Contains(said, want) {
 					t.Errorf("it does not say %q, but:\n%s", want, said)
 				}
 			}
-			if children := processesOn(t, dir, true); len(children) != 2 {
-				t.Fatalf("the children are %v, want etcd and kube-apiserver", children)
+			if children := processesOn(t, dir, true); len(children) != test.children {
+				t.Fatalf("the children are %v, want %d", children, test.children)
 			}
 			if err := cmd.Process.Signal(test.signal); err != nil {
 				t.Fatal(err)
@@ -132,6 +137,27 @@ func TestUpEndsWithAllThatItStarted(t *testing.T) {
 			}
 			g.Eventually(func() []int { return processesOn(t, dir, false) }, "30s").Should(BeEmpty(), test.reason)
 		})
+	}
+}
+
+func TestUpSimulatesNodes(t *testing.T) {
+	dir := t.TempDir()
+	cmd := controlplaneCommand(t, "", "up", "--dir", dir, "--nodes", "2", "--node-label", "pool=spot", "--node-label", "zone=a")
+	untilReady(t, cmd)
+	binaries, err := controlplane.Locate(t.Context(), t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := exec.CommandContext(t.Context(), binaries.Path(controlplane.Kubectl), "--kubeconfig="+dir+"/kubeconfig",
+		"get", "nodes", "--selector=pool=spot,zone=a", "--no-headers", "--output=custom-columns=:.metadata.name,:.status.conditions[0].status").CombinedOutput()
+	if want := []string{"node-0", "True", "node-1", "True"}; err != nil || !slices.Equal(strings.Fields(string(got)), want) {
+		t.Errorf("got %v and %q, want %v", err, got, want)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -166,13 +192,28 @@ func TestUpSaysWhyItEnded(t *testing.T) {
 }
 
 func TestPathPrintsOnlyThePath(t *testing.T) {
-	want, err := controlplane.Locate(t.Context(), t.Logf)
+	plain, err := controlplane.Locate(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := controlplaneCommand(t, "", "path").Output()
-	if err != nil || string(got) != want.Dir+"\n" {
-		t.Errorf("got %q and error %v, want %q", got, err, want.Dir)
+	nodes, err := controlplane.LocateForNodes(t.Context(), t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, reason string
+		args         []string
+		want         string
+	}{
+		{"plain", "what only nodes need may take minutes to build", []string{"path"}, plain.Dir + "\n"},
+		{"nodes", "it goes into PATH as it is", []string{"path", "--nodes"}, plain.Dir + ":" + nodes.Dir + "\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := controlplaneCommand(t, "", test.args...).Output()
+			if err != nil || string(got) != test.want {
+				t.Errorf("%s: got %q and error %v, want %q", test.reason, got, err, test.want)
+			}
+		})
 	}
 }
 
@@ -184,6 +225,8 @@ func TestUsage(t *testing.T) {
 	}{
 		{"no folder", "data must not end up somewhere by chance", []string{"up"}, `required flag(s) "dir" not set`},
 		{"empty folder", "an unset variable of a script", []string{"up", "--dir", ""}, "--dir is empty"},
+		{"negative", "a slip of a script's arithmetic", []string{"up", "--dir", "x", "--nodes", "-1"}, "--nodes is -1"},
+		{"labels of nothing", "they would be silently lost", []string{"up", "--dir", "x", "--node-label", "a=b"}, "add --nodes"},
 		{"a word too many", "up DIR is an easy mistake", []string{"up", "trial"}, `unknown command "trial"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

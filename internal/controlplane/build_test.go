@@ -81,6 +81,18 @@ func TestBuildSaysHowFarItIs(t *testing.T) {
 	}
 }
 
+func TestBuildOfACommandOfOurs(t *testing.T) {
+	fakeGo(t, `for last; do :; done; cp "$last" "$out"; chmod +x "$out"`)
+	dir, _ := newCache(t)
+	b := builder{clock: clock.RealClock{}, env: os.Environ(), log: t.Logf}
+	if err := b.build(t.Context(), []recipe{{component: "ours", source: kubernetesSource, main: "package main\n"}}, dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "ours")); err != nil || string(got) != "package main\n" {
+		t.Errorf("built from %q (%v), want from the text of the recipe", got, err)
+	}
+}
+
 func TestHeartbeat(t *testing.T) {
 	clk := clocktesting.NewFakeClock(time.Unix(0, 0))
 	lines := make(chan string)

@@ -157,6 +157,46 @@ func TestLocateOrder(t *testing.T) {
 	}
 }
 
+func TestLocateForNodes(t *testing.T) {
+	for _, test := range []struct {
+		name, reason string
+		there        []Component
+		wantBuilt    []Component
+		want         Origin
+	}{
+		{"none there", "nobody has them prebuilt", nil, NodeComponents(), FromSource},
+		{"some there", "a build that was stopped goes on where it was", []Component{KubeScheduler}, []Component{KubeControllerManager, Kwok}, FromSource},
+		{"all there", "a second run must not need the network", NodeComponents(), nil, FromCache},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			assets := t.TempDir() // without what nodes need, as a download of setup-envtest is
+			put(t, assets, all...)
+			l := fakeLocator(t, map[string]string{"XDG_CACHE_HOME": t.TempDir(), AssetsVariable: assets})
+			dir := filepath.Join(l.cache, nodeFolder())
+			put(t, dir, test.there...)
+			var built []Component
+			l.build = func(_ context.Context, missing []recipe, dir string) error {
+				built = names(missing)
+				put(t, dir, built...)
+				return nil
+			}
+			got, err := l.locateForNodes(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(Binaries{Dir: dir, Origin: test.want}, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", test.reason, diff)
+			}
+			if diff := cmp.Diff(test.wantBuilt, built); diff != "" {
+				t.Errorf("%s: built (-want +got):\n%s", test.reason, diff)
+			}
+			if base, err := l.locate(t.Context()); err != nil || base.Dir != assets {
+				t.Errorf("a plain control plane needs none of them; got %v and %v", base, err)
+			}
+		})
+	}
+}
+
 func TestTwoLocatesBuildOnce(t *testing.T) {
 	env := map[string]string{"XDG_CACHE_HOME": t.TempDir()}
 	building, waiting := make(chan struct{}), make(chan struct{})

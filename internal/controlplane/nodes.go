@@ -37,7 +37,7 @@ const (
 var stages []byte
 
 const (
-	stagesFile       = "stages.yaml"
+	stagesFile       = "kwok.yaml" // kwok's own name for it
 	componentsConfig = "components.kubeconfig"
 	// atOnce is how many nodes are created at the same time.
 	atOnce = 16
@@ -94,14 +94,15 @@ func (c *ControlPlane) startNodeComponents() (map[Component]*process, error) {
 		KubeScheduler:         ofKubernetes,
 		KubeControllerManager: append([]string{"--controllers=" + strings.Join(controllers, ",")}, ofKubernetes...),
 		Kwok: {
-			"--config=" + c.path(stagesFile), "--manage-all-nodes", "--node-lease-duration-seconds=40",
+			"--manage-all-nodes", "--node-lease-duration-seconds=40",
 			"--cidr=10.244.0.0/16", "--node-ip=10.0.0.1", "--node-port=0",
 		},
 	}
+	env := []string{"KWOK_WORKDIR=" + c.dir} // where the stages are; in the home folder could be some of the person's own
 	started := map[Component]*process{}
 	for _, component := range NodeComponents() {
 		args := append([]string{"--kubeconfig=" + config}, flags[component]...)
-		p, err := startProcess(c.nodeBinaries.Path(component), string(component), c.LogPath(component), args...)
+		p, err := startProcess(c.nodeBinaries.Path(component), string(component), c.LogPath(component), env, args...)
 		if err != nil {
 			return nil, err
 		}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -30,8 +29,8 @@ type process struct {
 	state string
 }
 
-// startProcess starts a child whose output is added to the log file.
-func startProcess(path, name, logPath string, args ...string) (*process, error) {
+// startProcess starts a child, with env on top of our own environment, whose output is added to the log file.
+func startProcess(path, name, logPath string, env []string, args ...string) (*process, error) {
 	logFile, err := os.OpenFile(logPath, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", name, err)
@@ -43,7 +42,7 @@ func startProcess(path, name, logPath string, args ...string) (*process, error) 
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
-	cmd.Env = append(os.Environ(), "KWOK_WORKDIR="+filepath.Dir(logPath)) // or kwok adds what it finds in the home folder
+	cmd.Env = append(os.Environ(), env...)
 	tieToUs(cmd)
 	p := &process{name: name, logPath: logPath, logStart: logStart, done: make(chan struct{})}
 	started := make(chan error)

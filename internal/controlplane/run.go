@@ -42,7 +42,7 @@ func (c *ControlPlane) startEtcd(ctx context.Context) error {
 		if c.temp {
 			args = append(args, "--unsafe-no-fsync")
 		}
-		p, err := startProcess(c.binaries.Path(Etcd), string(Etcd), c.LogPath(Etcd), args...)
+		p, err := startProcess(c.binaries.Path(Etcd), string(Etcd), c.LogPath(Etcd), nil, args...)
 		if err != nil {
 			return err
 		}
@@ -76,10 +76,11 @@ func (c *ControlPlane) startAPIServerAgain(ctx context.Context) error {
 
 // serve starts kube-apiserver and waits until it is ready.
 func (c *ControlPlane) serve(ctx context.Context, port int) error {
-	p, err := startProcess(c.binaries.Path(KubeAPIServer), string(KubeAPIServer), c.LogPath(KubeAPIServer),
+	p, err := startProcess(c.binaries.Path(KubeAPIServer), string(KubeAPIServer), c.LogPath(KubeAPIServer), nil,
 		"--etcd-servers=http://"+net.JoinHostPort(loopback, strconv.Itoa(c.etcdPort)),
 		"--bind-address="+loopback, "--advertise-address="+loopback, "--secure-port="+strconv.Itoa(port),
-		"--endpoint-reconciler-type=none", // its own address is of no use to anyone inside
+		"--shutdown-watch-termination-grace-period=2s", // or it would wait for watches, which do not end by themselves
+		"--endpoint-reconciler-type=none",              // its own address is of no use to anyone inside
 		"--cert-dir="+c.path("pki"), "--service-cluster-ip-range=10.96.0.0/16", "--allow-privileged",
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file="+c.path("pki", serviceAccountKey),

@@ -58,7 +58,7 @@ func TestEndOfAChild(t *testing.T) {
 		{"quiet", "ending without a word is unexpected all the same", "exit 0", false, "exit status 0"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p, err := startProcess("/bin/sh", "child", log, "-c", test.script)
+			p, err := startProcess("/bin/sh", "child", log, nil, "-c", test.script)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func TestEndOfAChild(t *testing.T) {
 
 func TestStopKillsWhatDoesNotListen(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "child.log")
-	p, err := startProcess("/bin/sh", "child", log, "-c", "trap '' TERM; echo deaf; sleep 1000")
+	p, err := startProcess("/bin/sh", "child", log, nil, "-c", "trap '' TERM; echo deaf; sleep 1000")
 	if err != nil {
 		t.Fatal(err)
 	}
