@@ -26,7 +26,7 @@ type block struct {
 }
 
 // blocks reads all manifests of the document, and of those below Cookbook only where asked.
-func blocks(t *testing.T) (all []block, cookbook []block) {
+func blocks(t *testing.T) (all, cookbook []block) {
 	t.Helper()
 	raw, err := os.ReadFile(document)
 	if err != nil {

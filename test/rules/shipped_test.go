@@ -163,7 +163,7 @@ func TestShippedRulesAgree(t *testing.T) {
 		}
 	}
 	taken := func(name string) []string {
-		return part(lines(name), "// The provider took the node back.", ") &&")
+		return part(lines(name), "// The provider took the node back.", `n.label("autoscaling.cast.ai/draining")`)
 	}
 	if diff := cmp.Diff(taken("preempted"), taken("disrupted")); diff != "" {
 		t.Errorf("what proves that a node was taken back (-preempted +disrupted):\n%s", diff)
@@ -227,11 +227,39 @@ func TestShippedRulesSeeEachPodOfAGang(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for name, want := range map[string]string{
-		"preempted":   "pod capsules-37 on node gke-ml-spot-5b1c8d0e-7397: cloud.google.com/gke-spot=true, reason=Terminated",
+		"preempted":   "pod capsules-37 on node gke-ml-spot-5b1c8d0e-7397: reason=Terminated, cloud.google.com/gke-spot=true",
 		"preemptible": "pod capsules-37 on node gke-ml-spot-5b1c8d0e-7397: cloud.google.com/gke-spot=true",
 	} {
 		if got := programs[name].Eval(in).Evidence; !strings.HasPrefix(got, want) {
 			t.Errorf("evidence of %s is %q, want it to begin with %q", name, got, want)
 		}
+	}
+}
+
+// A thousand pods on as many nodes are asked about within the limits, as long as most of them are well.
+func TestShippedRulesKnowLargeGangs(t *testing.T) {
+	const size = 1000
+	programs := shippedPrograms(t)
+	gang := make([]rules.Linked, size)
+	for i := range gang {
+		name := "running"
+		if i == size-1 {
+			name = "pod-gc"
+		}
+		l := linked(t, name, "gke-spot")
+		pod, node := *l.Pod, *l.Node
+		pod.UID, pod.Name, pod.NodeName = uidOf(i), "capsules-"+string(uidOf(i)), "node-"+string(uidOf(i))
+		node.UID, node.Name = uidOf(i), pod.NodeName
+		l.Pod, l.Node = &pod, &node
+		gang[i] = l
+	}
+	in := world(gang)
+	for name, p := range programs {
+		if v := p.Eval(in); v.Outcome == rules.NoInput {
+			t.Errorf("%s of %d pods: %s", name, size, v.Why)
+		}
+	}
+	if diff := cmp.Diff([]string{"preempted", "preemptible"}, holding(programs, in)); diff != "" {
+		t.Errorf("the last of them was preempted (-want +got):\n%s", diff)
 	}
 }
