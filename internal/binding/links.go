@@ -55,15 +55,13 @@ func (l *linker) join(uid types.UID, w way) {
 		link.From, link.By = earlier(link.From, known.From), stronger(link.By, known.By)
 	}
 	link.Until = l.until(w.pod, link.From)
-	l.links[uid] = clip(link)
-}
-
-// clip makes a link whose end lies before its beginning, which is by the tolerance only, one that is a moment long.
-func clip(link Link) Link {
 	if !link.Until.IsZero() && link.Until.Before(link.From) {
+		if link.Until.Before(link.From.Add(-Tolerance)) {
+			return // they did not meet; what is known of them is remembered
+		}
 		link.From = link.Until
 	}
-	return link
+	l.links[uid] = link
 }
 
 // until is when the run's time in a pod that is known ended; zero while it has not. A run that ended by itself leaves the

@@ -182,11 +182,13 @@ func (r Run) attempt() time.Time { return later(r.AttemptAt, r.CreatedAt) }
 
 // sign is the last time at which the run is known to have lived.
 func (r Run) sign() time.Time {
-	sign := later(r.attempt(), r.HeartbeatAt)
-	if !r.Active {
-		sign = later(sign, r.EndedAt)
+	switch {
+	case r.Done && !r.EndedAt.IsZero():
+		return later(r.attempt(), r.EndedAt)
+	case r.Active:
+		return later(r.attempt(), r.HeartbeatAt)
 	}
-	return sign
+	return later(later(r.attempt(), r.HeartbeatAt), r.EndedAt)
 }
 
 // end is when the run's present attempt ended by itself; zero where it did not, or not yet.
