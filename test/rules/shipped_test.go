@@ -241,12 +241,12 @@ func TestShippedRulesKnowLargeGangs(t *testing.T) {
 	const size = 1000
 	programs := shippedPrograms(t)
 	gang := make([]rules.Linked, size)
+	well, gone := linked(t, "running", "gke-spot"), linked(t, "pod-gc", "gke-spot")
 	for i := range gang {
-		name := "running"
+		l := well
 		if i == size-1 {
-			name = "pod-gc"
+			l = gone
 		}
-		l := linked(t, name, "gke-spot")
 		pod, node := *l.Pod, *l.Node
 		pod.UID, pod.Name, pod.NodeName = uidOf(i), "capsules-"+string(uidOf(i)), "node-"+string(uidOf(i))
 		node.UID, node.Name = uidOf(i), pod.NodeName
