@@ -79,6 +79,7 @@ func (s *sink) Update(obj any) error {
 // Delete takes an object as it was last, which may say more than any sight before.
 func (s *sink) Delete(obj any) error {
 	s.see(obj)
+	s.gone(obj)
 	return nil
 }
 
