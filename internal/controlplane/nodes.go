@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -73,7 +74,7 @@ func (c *ControlPlane) startNodes(ctx context.Context, nodes []*corev1.Node) err
 		KubeScheduler: ready, // it says nothing itself; at least it still lives then
 	}
 	for _, component := range []Component{KubeControllerManager, Kwok, KubeScheduler} {
-		if err := c.whenReady(ctx, started[component], checks[component]); err != nil {
+		if err := c.whenReady(ctx, started[component], nodesLimit(len(nodes)), checks[component]); err != nil {
 			return err
 		}
 	}
@@ -135,7 +136,7 @@ func (c *ControlPlane) AddNodes(ctx context.Context, nodes ...*corev1.Node) erro
 	if err := createNodes(ctx, core.Nodes(), nodes, nil); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	ctx, cancel := context.WithTimeout(ctx, nodesLimit(len(nodes)))
 	defer cancel()
 	ready, last := nodesReady(core.Nodes(), nodes), errors.New("not asked yet")
 	err = wait.PollUntilContextCancel(ctx, readyPoll, true, func(ctx context.Context) (bool, error) {
@@ -147,6 +148,9 @@ func (c *ControlPlane) AddNodes(ctx context.Context, nodes ...*corev1.Node) erro
 	}
 	return nil
 }
+
+// nodesLimit is for so many nodes to become Ready; a thousand take under half a minute on a quiet machine.
+func nodesLimit(n int) time.Duration { return startLimit + time.Duration(n)*100*time.Millisecond }
 
 // numbered gives node-0, node-1 and so on, with these labels.
 func numbered(n int, labels map[string]string) []*corev1.Node {

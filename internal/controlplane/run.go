@@ -47,7 +47,7 @@ func (c *ControlPlane) startEtcd(ctx context.Context) error {
 			return err
 		}
 		c.etcd, c.etcdPort = p, port
-		return c.whenReady(ctx, p, func(ctx context.Context) error {
+		return c.whenReady(ctx, p, startLimit, func(ctx context.Context) error {
 			request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/health", http.NoBody)
 			if err != nil {
 				return err
@@ -91,7 +91,7 @@ func (c *ControlPlane) serve(ctx context.Context, port int) error {
 		return err
 	}
 	c.apiserver = p
-	err = c.whenReady(ctx, p, func(ctx context.Context) error {
+	err = c.whenReady(ctx, p, startLimit, func(ctx context.Context) error {
 		admin, err := c.adminConfig(port)
 		if err != nil {
 			return err // the certificate is not made yet
@@ -123,10 +123,10 @@ func ready(ctx context.Context, cfg *rest.Config) error {
 	return err
 }
 
-// whenReady polls until check passes, and gives up when the child ends, when it takes too long, or when ctx ends; the
+// whenReady polls until check passes, and gives up when the child ends, when it takes longer than the limit, or when ctx ends; the
 // child is killed then. From then on the control plane goes down with the child.
-func (c *ControlPlane) whenReady(ctx context.Context, p *process, check func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, startLimit)
+func (c *ControlPlane) whenReady(ctx context.Context, p *process, limit time.Duration, check func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	last := errors.New("not asked yet")
 	err := wait.PollUntilContextCancel(limited, readyPoll, true, func(ctx context.Context) (bool, error) {
@@ -144,7 +144,7 @@ func (c *ControlPlane) whenReady(ctx context.Context, p *process, check func(con
 	case ctx.Err() != nil:
 		err = fmt.Errorf("stopped before %s was ready: %w", p.name, context.Cause(ctx))
 	case limited.Err() != nil:
-		err = fmt.Errorf("%s was not ready within %s (%w); the end of %s is:\n%s", p.name, inWords(startLimit), last, p.logPath, p.logTail())
+		err = fmt.Errorf("%s was not ready within %s (%w); the end of %s is:\n%s", p.name, inWords(limit), last, p.logPath, p.logTail())
 	}
 	return errors.Join(err, p.kill())
 }
