@@ -51,8 +51,15 @@ func (t *mlflow) start(ctx context.Context, dir string) {
 	}}))
 	home := filepath.Join(dir, "home")
 	Expect(os.Mkdir(home, 0o700)).To(Succeed())
-	t.worker = startWorker(suite.python, "mlflow_worker.py", home,
-		"MLFLOW_TRACKING_URI="+t.server.URL, "MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true", "GIT_PYTHON_REFRESH=quiet")
+	t.worker = t.process(home)
+}
+
+// process is one of the client, in a folder of its own.
+func (t *mlflow) process(home string, env ...string) *worker {
+	GinkgoHelper()
+	return startWorker(suite.python, "mlflow_worker.py", home, append([]string{
+		"MLFLOW_TRACKING_URI=" + t.server.URL, "MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true", "GIT_PYTHON_REFRESH=quiet",
+	}, env...)...)
 }
 
 func (t *mlflow) stop() {
@@ -231,12 +238,12 @@ func keysAndValues(tags []string) map[string]string {
 	return out
 }
 
-// names gives tags as runtag writes them, sorted, without MLflow's own.
+// names gives tags as runtag writes them, sorted, without MLflow's own and those that name the pod.
 func names(on map[string]string) []string {
 	var out []string
 	for key, value := range on {
 		switch {
-		case strings.HasPrefix(key, "mlflow."):
+		case strings.HasPrefix(key, "mlflow."), strings.HasPrefix(key, "runtag.dev/"):
 		case value == "true":
 			out = append(out, key)
 		default:

@@ -94,9 +94,12 @@ func startAll(ctx context.Context) {
 // startControlPlane installs runtag as a person does on a cluster of their own.
 func startControlPlane(ctx context.Context) {
 	GinkgoHelper()
-	suite.plane = controlplane.StartForTest(GinkgoT())
+	suite.plane = controlplane.StartForTest(GinkgoT(), controlplane.WithNodes(1, nil))
 	kubectl(ctx, "apply", "--server-side", "-k", filepath.Join("..", "..", "config", "default"))
-	kubectl(ctx, "wait", "--for=condition=Established", "crd/trainingruns.tracking.runtag.dev", "crd/trackingprojects.tracking.runtag.dev")
+	kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+	for _, part := range []string{"rules", "inject"} {
+		kubectl(ctx, "apply", "--server-side", "-k", filepath.Join("..", "..", "config", part))
+	}
 	config, err := suite.plane.ConfigFor(ctx, systemNamespace, account)
 	Expect(err).NotTo(HaveOccurred())
 	suite.managerKubeconfig = filepath.Join(suite.dir, "manager.kubeconfig")

@@ -29,6 +29,8 @@ type tracker interface {
 	// train has a script of the real client begin a run, and gives its id. It goes on until finish.
 	train(ctx context.Context, project, displayName string, tags ...string) string
 	finish(ctx context.Context, run runRef)
+	// trainIn has a process of its own, as in the pod, begin a run, with changes that only one of the clients knows.
+	trainIn(ctx context.Context, s *scene, pod *corev1.Pod, changes map[string]any) (runRef, *worker)
 	// scriptAdds is the script itself tagging its run; it may take the client some seconds to send it.
 	scriptAdds(ctx context.Context, run runRef, tags ...string)
 	// logLoss is a step of a training loop, which tags its run release_candidate once the loss is low.

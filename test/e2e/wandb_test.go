@@ -19,6 +19,9 @@ import (
 
 const entity = "acme"
 
+// personKey is what scripts and people log in with.
+var personKey = strings.Repeat("p", 40)
+
 // wandb is the embedded tracker with the real SDK.
 type wandb struct {
 	server *wandbtest.Server
@@ -32,14 +35,20 @@ func (t *wandb) name() string { return "wandb" }
 
 func (t *wandb) start(_ context.Context, dir string) {
 	GinkgoHelper()
-	personKey := strings.Repeat("p", 40)
 	t.server = wandbtest.New(
 		wandbtest.WithAPIKey(canaryKey), wandbtest.WithAPIKey(personKey), wandbtest.WithHeartbeatTimeout(0), wandbtest.OnRequest(t.note),
 	)
 	t.http = httptest.NewServer(t.server)
-	t.worker = startWorker(suite.python, "wandb_worker.py", dir,
-		"WANDB_BASE_URL="+t.http.URL, "WANDB_API_KEY="+personKey, "WANDB_DIR="+dir, "WANDB_CACHE_DIR="+dir, "WANDB_CONFIG_DIR="+dir,
-		"WANDB_DATA_DIR="+dir, "WANDB_HOST=trainer-0", "WANDB_SILENT=true", "WANDB_ERROR_REPORTING=false")
+	t.worker = t.process(dir, "WANDB_HOST=trainer-0")
+}
+
+// process is one of the SDK, in a folder of its own.
+func (t *wandb) process(dir string, env ...string) *worker {
+	GinkgoHelper()
+	return startWorker(suite.python, "wandb_worker.py", dir, append([]string{
+		"WANDB_BASE_URL=" + t.http.URL, "WANDB_API_KEY=" + personKey, "WANDB_DIR=" + dir, "WANDB_CACHE_DIR=" + dir, "WANDB_CONFIG_DIR=" + dir,
+		"WANDB_DATA_DIR=" + dir, "WANDB_SILENT=true", "WANDB_ERROR_REPORTING=false",
+	}, env...)...)
 }
 
 func (t *wandb) stop() {
@@ -132,7 +141,12 @@ func (t *wandb) resume(ctx context.Context, run runRef, tags ...string) {
 
 func (t *wandb) begin(ctx context.Context, arguments map[string]any) (id string) {
 	GinkgoHelper()
-	Expect(t.worker.call(ctx, "start", arguments, &id)).To(Succeed())
+	return begin(ctx, t.worker, arguments)
+}
+
+func begin(ctx context.Context, script *worker, arguments map[string]any) (id string) {
+	GinkgoHelper()
+	Expect(script.call(ctx, "start", arguments, &id)).To(Succeed())
 	return id
 }
 

@@ -17,6 +17,15 @@ def start(project, name=None, tags=None):
     return run
 
 
+def start_run(tags=None):
+    """A script that leaves all to mlflow.start_run() and to its environment."""
+    import mlflow
+
+    run = mlflow.start_run(tags=tags).info.run_id
+    mlflow.log_metric("loss", 1.0)
+    return run
+
+
 def log_loss(run, loss):
     """A step of a training loop that tags its run once the loss is low."""
     client.log_metric(run, "loss", loss)
@@ -50,4 +59,4 @@ def restore(run):
     client.restore_run(run)
 
 
-serve([experiment, start, log_loss, finish, tags, set_tags, delete_tags, delete, restore])
+serve([experiment, start, start_run, log_loss, finish, tags, set_tags, delete_tags, delete, restore])

@@ -6,11 +6,13 @@ api = wandb.Api()
 training = {}
 
 
-def start(project, run=None, name=None, tags=None, resume=None):
-    """A script that begins to train; it goes on until finish."""
+def start(project, run=None, name=None, tags=None, resume=None, host=None):
+    """A script that begins to train; it goes on until finish. Without a host, it says that of its environment."""
     begun = wandb.init(
         entity="acme", project=project, id=run, name=name, tags=tags, resume=resume, reinit="create_new",
-        settings=wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True),
+        settings=wandb.Settings(
+            silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True, **({"host": host} if host else {})
+        ),
     )
     begun.log({"loss": 1.0})
     training[project, begun.id] = begun
