@@ -87,7 +87,7 @@ type Found struct {
 }
 
 // Pods is where pods are looked up; an evidence.Store with Keys as its index is one. It must have seen all pods that there
-// are: one that it does not know is taken for gone.
+// are: one that it does not know is taken for gone. The lists that it gives are the caller's.
 type Pods interface {
 	// Pod gives a pod by its uid; nil where it was not seen.
 	Pod(uid types.UID) *evidence.Pod

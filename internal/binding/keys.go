@@ -60,10 +60,23 @@ func directKeys(p *evidence.Pod) (keys []string) {
 	for _, id := range labelled(p) {
 		keys = append(keys, key(p.Namespace, keyID, wandb, id))
 	}
-	if p.Hostname != "" {
-		keys = append(keys, key(p.Namespace, keyHost, p.Hostname))
+	for _, host := range hostsOf(p) {
+		keys = append(keys, key(p.Namespace, keyHost, host))
 	}
 	return keys
+}
+
+// hostsOf are what a process in the pod may call its host: the hostname, or the pod's name where WANDB_HOST says so, as
+// config/inject has it. They differ for the pods of an Indexed Job or a JobSet, and for long names. On the host's own
+// network there is none.
+func hostsOf(p *evidence.Pod) []string {
+	switch p.Hostname {
+	case "":
+		return nil
+	case p.Name:
+		return []string{p.Name}
+	}
+	return []string{p.Hostname, p.Name}
 }
 
 // labelled are the runs of W&B that the pod's own label or those of its owners name.

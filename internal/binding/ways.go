@@ -21,6 +21,13 @@ type way struct {
 	by  By
 }
 
+// add adds a pod that was not found in a stronger way.
+func (w ways) add(p *evidence.Pod, by By) {
+	if _, ok := w[p.UID]; !ok {
+		w[p.UID] = way{p, by}
+	}
+}
+
 // strength orders the ways, the strongest first.
 var strength = []By{ByName, ByEnv, ByPodUID, ByRunID, BySelector, ByHost, ByGang}
 
@@ -41,7 +48,7 @@ func direct(run Run, pods Pods) (found ways, ambiguous []string) {
 	}
 	for _, p := range selected(run, pods) {
 		if run.during(p) {
-			found[p.UID] = way{p, BySelector}
+			found.add(p, BySelector)
 		}
 	}
 	return found, byHost(run, pods, found)
@@ -134,7 +141,7 @@ func byHost(run Run, pods Pods, found ways) (ambiguous []string) {
 	}
 	var hosts []*evidence.Pod
 	for _, p := range pods.Indexed(key(run.Object.Namespace, keyHost, run.Host)) {
-		if p.Namespace == run.Object.Namespace && p.Hostname == run.Host && !p.StartedAt.IsZero() {
+		if p.Namespace == run.Object.Namespace && slices.Contains(hostsOf(p), run.Host) && !p.StartedAt.IsZero() {
 			hosts = append(hosts, p)
 		}
 	}
@@ -144,17 +151,20 @@ func byHost(run Run, pods Pods, found ways) (ambiguous []string) {
 	}
 	moments := [][]*evidence.Pod{livedAt(hosts, run.attempt()), livedAt(hosts, run.sign())}
 	for _, fit := range moments {
-		if len(fit) == 1 && !ours(fit[0]) {
-			found[fit[0].UID] = way{fit[0], ByHost}
+		if len(fit) == 1 {
+			found.add(fit[0], ByHost)
 		}
 	}
 	for _, fit := range moments {
-		sure := slices.ContainsFunc(fit, ours)
-		for _, p := range fit {
-			if _, ok := found[p.UID]; !ok && ours(p) {
-				found[p.UID] = way{p, ByHost}
-			} else if !sure {
+		if !slices.ContainsFunc(fit, ours) {
+			for _, p := range fit {
 				ambiguous = append(ambiguous, p.Name)
+			}
+			continue
+		}
+		for _, p := range fit {
+			if ours(p) {
+				found.add(p, ByHost)
 			}
 		}
 	}

@@ -24,7 +24,11 @@ type endingHeap endings
 func (h endingHeap) Len() int           { return len(h) }
 func (h endingHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
 func (h endingHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *endingHeap) Push(x any)        { *h = append(*h, x.(ending)) }
+
+// Push is for container/heap.
+func (h *endingHeap) Push(x any) { *h = append(*h, x.(ending)) }
+
+// Pop is for container/heap.
 func (h *endingHeap) Pop() any {
 	last := len(*h) - 1
 	x := (*h)[last]

@@ -87,7 +87,7 @@ func WorkloadOf(w *unstructured.Unstructured) *Workload {
 }
 
 func conditionOf(c map[string]any) Condition {
-	text := func(key string) string { s, _ := c[key].(string); return s } //nolint:revive // a field of another type is as none
+	text := func(key string) string { s, _ := c[key].(string); return s } // another type is as none
 	at, err := time.Parse(time.RFC3339, text("lastTransitionTime"))
 	if err != nil {
 		at = time.Time{} // as when there is none: the time when it was seen stands in

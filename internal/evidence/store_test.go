@@ -75,7 +75,9 @@ func ended(at time.Time) func(*evidence.Pod) {
 }
 
 func owned(uid types.UID) func(*evidence.Pod) {
-	return func(p *evidence.Pod) { p.Owners = []evidence.Owner{{Kind: "Job", Name: "j", UID: uid, Controller: true}} }
+	return func(p *evidence.Pod) {
+		p.Owners = []evidence.Owner{{Kind: "Job", Name: "j", UID: uid, Controller: true}}
+	}
 }
 
 func TestAConditionOfAMomentStays(t *testing.T) {
