@@ -129,6 +129,18 @@ var ways = []struct{ name, reason, script string }{{
 		look
 		want x: a Host 9:05-`,
 }, {
+	name: "the pod's name as host", reason: "WANDB_HOST=$(POD_NAME) is what config/inject sets, and an Indexed Job's pods have other hostnames",
+	script: `
+		pod train-0-x7k2p 9:00- host=train-0
+		pod web 9:00- host=
+		run x made=9:05 host=train-0-x7k2p
+		run y made=9:05 host=train-0
+		run z made=9:05 host=web
+		look
+		want x: train-0-x7k2p Host 9:05-
+		want y: train-0-x7k2p Host 9:05-
+		want z:`,
+}, {
 	name: "no hostname", reason: "on the host's own network the host is the node's, which many pods share",
 	script: `
 		pod a 9:00- host=
