@@ -3,6 +3,7 @@ package controlplane
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,13 +59,17 @@ func (s simulated) annotate(t *testing.T, pod, key, value string) {
 	}
 }
 
-// template is for pods that run on a node, or on any for an empty name.
+// template is for pods that run on a node, or on any for an empty name, with a sidecar.
 func template(label, node string) corev1.PodTemplateSpec {
 	template := corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"test": label}},
 		Spec: corev1.PodSpec{
 			RestartPolicy: corev1.RestartPolicyNever,
 			Containers:    []corev1.Container{{Name: "main", Image: "example.com/train:1"}},
+			InitContainers: []corev1.Container{
+				{Name: "prepare", Image: "example.com/prepare:1"},
+				{Name: "sidecar", Image: "example.com/sidecar:1", RestartPolicy: new(corev1.ContainerRestartPolicyAlways)},
+			},
 		},
 	}
 	if node != "" {
@@ -173,6 +178,17 @@ func exit(pod *corev1.Pod) *corev1.ContainerStateTerminated {
 		return nil
 	}
 	return pod.Status.ContainerStatuses[0].State.Terminated
+}
+
+// running names the containers that run.
+func running(pod *corev1.Pod) []string {
+	var names []string
+	for _, c := range append(slices.Clone(pod.Status.InitContainerStatuses), pod.Status.ContainerStatuses...) {
+		if c.State.Running != nil {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) corev1.ConditionStatus {
