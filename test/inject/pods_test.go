@@ -218,13 +218,9 @@ func withoutEnv(pod *corev1.Pod) corev1.PodSpec {
 var _ = Describe("The policy", Ordered, func() {
 	for _, failure := range []string{"Fail", "Ignore"} {
 		Context("with failurePolicy "+failure, Ordered, func() {
-			var policies string
-
 			BeforeAll(func(ctx SpecContext) {
-				policies = replaced(shipped(ctx), "failurePolicy: Ignore", "failurePolicy: "+failure)
-				apply(ctx, policies)
-				Eventually(ctx, func() ([]corev1.EnvVar, error) { return probe(ctx) }).ShouldNot(BeEmpty())
-				DeferCleanup(func(ctx SpecContext) { remove(ctx, policies) })
+				policies := replaced(shipped(ctx), "failurePolicy: Ignore", "failurePolicy: "+failure)
+				install(ctx, policies)
 			})
 
 			for _, test := range containerCases {
@@ -240,9 +236,7 @@ var _ = Describe("The policy", Ordered, func() {
 var _ = Describe("The policy as shipped", Ordered, func() {
 	BeforeAll(func(ctx SpecContext) {
 		policies := shipped(ctx)
-		apply(ctx, policies)
-		Eventually(ctx, func() ([]corev1.EnvVar, error) { return probe(ctx) }).ShouldNot(BeEmpty())
-		DeferCleanup(func(ctx SpecContext) { remove(ctx, policies) })
+		install(ctx, policies)
 	})
 
 	It("leaves a pod alone that is there already", func(ctx SpecContext) {
@@ -293,7 +287,7 @@ var _ = Describe("A policy with an expression that fails", func() {
 		DeferCleanup(func(ctx SpecContext) { remove(ctx, failing) })
 		Eventually(ctx, func() error { _, err := probe(ctx); return err }).Should(MatchError(ContainSubstring("index out of bounds")), "so it does fail")
 		apply(ctx, replaced(failing, "failurePolicy: Fail", "failurePolicy: Ignore"))
-		Eventually(ctx, func() ([]corev1.EnvVar, error) { return probe(ctx) }).Should(BeEmpty(), "the pod is made, as it is")
+		Eventually(ctx, probe).WithArguments(ctx).Should(BeEmpty(), "the pod is made, as it is")
 	})
 })
 

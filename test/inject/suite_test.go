@@ -36,7 +36,8 @@ func TestInject(t *testing.T) {
 		t.Skip("needs a control plane and Python")
 	}
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(2 * time.Minute) // the machine may be busy
+	SetDefaultEventuallyTimeout(time.Minute) // it takes a second, and the machine may be busy
+	EnforceDefaultTimeoutsWhenUsingContexts()
 	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	RunSpecs(t, "Injected environment")
 }
@@ -76,11 +77,19 @@ func apply(ctx context.Context, policies string) {
 	kubectl(ctx, policies, "apply", "-f", "-")
 }
 
+// install applies policies that add something, waits until they take effect, and has them removed in the end.
+func install(ctx context.Context, policies string) {
+	GinkgoHelper()
+	apply(ctx, policies)
+	DeferCleanup(func(ctx SpecContext) { remove(ctx, policies) })
+	Eventually(ctx, probe).WithArguments(ctx).ShouldNot(BeEmpty())
+}
+
 // remove deletes the policies and waits until that has taken effect.
 func remove(ctx context.Context, policies string) {
 	GinkgoHelper()
 	kubectl(ctx, policies, "delete", "-f", "-")
-	Eventually(ctx, func() ([]corev1.EnvVar, error) { return probe(ctx) }).Should(BeEmpty())
+	Eventually(ctx, probe).WithArguments(ctx).Should(BeEmpty())
 }
 
 // probe makes the simplest pod that the policy is for, and gives its environment.

@@ -28,10 +28,7 @@ var _ = Describe("A process in a pod", Ordered, func() {
 		var err error
 		python, err = pyenv.Ensure(ctx, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
-		policies := shipped(ctx)
-		apply(ctx, policies)
-		Eventually(ctx, func() ([]corev1.EnvVar, error) { return probe(ctx) }).ShouldNot(BeEmpty())
-		DeferCleanup(func(ctx SpecContext) { remove(ctx, policies) })
+		install(ctx, shipped(ctx))
 	})
 
 	// start makes a pod whose container has the variables, and runs a script of testdata as the kubelet would.
