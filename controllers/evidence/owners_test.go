@@ -196,4 +196,16 @@ func (w *world) asksWhatItMay(t *testing.T, f *fed) {
 		ticks.Step(10 * time.Minute)
 		return fresh.Pod(pods[0].UID).OwnerRuns
 	}, patience).Should(Equal([]string{"run-a"}), "the role allows it since")
+
+	for _, pod := range pods {
+		fresh.GonePod(pod.UID)
+	}
+	ticks.Step(evidence.Keep + time.Hour)
+	fresh.SeePod(&evidence.Pod{UID: "other"})
+	g.Expect(fresh.KnowsOwner(pods[0].OwnerReferences[0].UID)).To(BeFalse(), "its pods are forgotten")
+	late := evidence.PodOf(pods[0])
+	late.UID = "late"
+	fresh.SeePod(late)
+	a.Changed(evidence.Change{Pods: []*evidence.Pod{late}, Before: []*evidence.Pod{nil}})
+	g.Eventually(func() []string { return fresh.Pod("late").OwnerRuns }, patience).Should(Equal([]string{"run-a"}), "a late pod of an owner")
 }
