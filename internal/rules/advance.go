@@ -219,14 +219,7 @@ func (a *advance) consider(asked *Asked, facts map[string]Fact) {
 // enforce takes a rule on by its verdict.
 func (a *advance) enforce(asked *Asked, facts map[string]Fact) {
 	base, known := first(facts)
-	outcome := asked.Verdict.Outcome
-	if !asked.Selected {
-		if base.State == Held && base.Sticky {
-			outcome = NoInput
-		} else {
-			outcome = False
-		}
-	}
+	outcome := asked.outcome(base)
 	switch {
 	case !known && outcome != True:
 		return
@@ -253,6 +246,17 @@ func (a *advance) enforce(asked *Asked, facts map[string]Fact) {
 		}
 		a.keep(f, due)
 	}
+}
+
+// outcome is what the rule says of the run: nothing of one that it no longer selects, of which it keeps its facts.
+func (asked *Asked) outcome(base Fact) Outcome {
+	switch {
+	case asked.Selected:
+		return asked.Verdict.Outcome
+	case base.State == Held && base.Sticky:
+		return NoInput
+	}
+	return False
 }
 
 // first is the fact that stands for the rule: one that is Held, and then the first tag's.

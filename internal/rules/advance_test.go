@@ -24,7 +24,9 @@ func yes(sources ...int) rules.Verdict {
 
 func no() rules.Verdict { return rules.Verdict{Outcome: rules.False} }
 
-func unclear() rules.Verdict { return rules.Verdict{Outcome: rules.NoInput, Why: "not known yet: pods"} }
+func unclear() rules.Verdict {
+	return rules.Verdict{Outcome: rules.NoInput, Why: "not known yet: pods"}
+}
 
 func computes(tags ...string) rules.Verdict {
 	v := yes(10)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -62,11 +63,24 @@ func (p *Program) links(in *Input) (links []Linked, over string) {
 }
 
 func workloadsOf(in *Input) []ref.Val {
-	list := make([]ref.Val, len(in.Workloads))
+	list, until := make([]ref.Val, len(in.Workloads)), ended(in.Pods)
 	for i, w := range in.Workloads {
-		list[i] = &object{of: workloadType, it: &workload{w}}
+		list[i] = &object{of: workloadType, it: &workload{w, until}}
 	}
 	return list
+}
+
+// ended is when the last link ended; zero while one stands.
+func ended(links []Linked) (at time.Time) {
+	for i := range links {
+		if links[i].Until.IsZero() {
+			return time.Time{}
+		}
+		if links[i].Until.After(at) {
+			at = links[i].Until
+		}
+	}
+	return at
 }
 
 // holds says whether a condition holds; why is not empty where there is no answer.

@@ -33,7 +33,7 @@ type object struct {
 	it any
 }
 
-// Type, Value, Equal, ConvertToNative and ConvertToType make it a value of CEL.
+// Type is the type that messages name.
 func (o *object) Type() ref.Type { return o.of }
 
 // Value is what the object shows.
@@ -179,13 +179,16 @@ func nodesOf(links []Linked) []*node {
 	return out
 }
 
-// workload is a Workload of Kueue.
-type workload struct{ *evidence.Workload }
+// workload is a Workload of Kueue, as it was while a pod of the run lived.
+type workload struct {
+	*evidence.Workload
+	until time.Time
+}
 
 func (w *workload) label(key string) (string, bool) { return lookup(w.Labels, key) }
 
 func (w *workload) condition(kind string) (evidence.Condition, bool) {
-	return find(w.Conditions, kind, time.Time{})
+	return find(w.Conditions, kind, w.until)
 }
 
 // ns is the run's namespace.
