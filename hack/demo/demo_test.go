@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/runtag/runtag/api/v1alpha1"
@@ -51,6 +52,14 @@ func trainingRun(reason string, pending bool, history ...v1alpha1.TagHistory) *v
 	return run
 }
 
+// ruled also has a tag of a rule, for a reason.
+func ruled(reason string) *v1alpha1.TrainingRun {
+	run := trainingRun("Synced", false)
+	run.Status.Tags = append(run.Status.Tags, v1alpha1.TagStatus{Name: "ruled", Source: v1alpha1.TagSourceRule, Present: true, Reason: reason})
+	run.Labels["tag.runtag.dev/ruled"] = "rule"
+	return run
+}
+
 func TestInKubernetes(t *testing.T) {
 	began := time.Date(2026, 11, 24, 12, 0, 0, 500_000_000, time.UTC)
 	took := func(tag string, source v1alpha1.TagSource, after time.Duration) v1alpha1.TagHistory {
@@ -72,6 +81,9 @@ func TestInKubernetes(t *testing.T) {
 		"old":            {"the status answers an older generation", good, old, "for generation 3"},
 		"no label":       {"a tag that can't be selected is not shown as it should be", good, unlabelled, "expected labels for the tags [done own], seen [done]"},
 		"declared":       {"a tag is shown as the run's own that was declared", synced(nil, "own", "done"), trainingRun("Synced", false), "the tags of the run's own"},
+		"by a rule":      {"a rule gave the tag, and says why", synced([]string{"own"}, "done").by("ruled"), ruled("node-0: spot"), ""},
+		"no reason":      {"a rule's tag has to come with its reason", synced([]string{"own"}, "done").by("ruled"), ruled(""), "the tags by a rule, with a reason, [ruled], seen []"},
+		"by nobody":      {"a tag that is declared is no rule's", want{tags: good.tags, foreign: good.foreign, ruled: []string{"done"}, reason: good.reason}, trainingRun("Synced", false), "the tags by a rule"},
 		"pending":        {"what is held back is in status.pending", good.holding("held"), trainingRun("NotAllowed", true), ""},
 		"not pending":    {"it is not", good.holding("held"), trainingRun("NotAllowed", false), "the pending [held]"},
 		"drift seen":     {"somebody took it off within the same second", good.seeing("done"), trainingRun("Synced", false, took("done", v1alpha1.TagSourceRun, 0)), ""},
@@ -114,6 +126,33 @@ func TestTable(t *testing.T) {
 		if !strings.Contains(coloured.String(), cell) {
 			t.Errorf("got %q, want %q in it", coloured.String(), cell)
 		}
+	}
+}
+
+func TestEnvironmentOf(t *testing.T) {
+	field := func(name, path string) corev1.EnvVar {
+		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}}
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		env    []corev1.EnvVar
+		want   []string
+		says   string
+	}{
+		"nothing":  {"the pod's hostname is known in it all the same", nil, []string{"WANDB_HOST=p"}, ""},
+		"its own":  {"what is there is not replaced", []corev1.EnvVar{{Name: "WANDB_HOST", Value: "h"}}, []string{"WANDB_HOST=h"}, ""},
+		"expanded": {"what stands before it is", []corev1.EnvVar{field("UID", "metadata.uid"), {Name: "A", Value: "$(UID)!"}}, []string{"UID=u", "A=u!", "WANDB_HOST=p"}, ""},
+		"too late": {"what stands after it is not", []corev1.EnvVar{{Name: "A", Value: "$(NAME)"}, field("NAME", "metadata.name")}, []string{"A=$(NAME)", "NAME=p", "WANDB_HOST=p"}, ""},
+		"secret":   {"what can't be known is no empty variable", []corev1.EnvVar{{Name: "A", ValueFrom: &corev1.EnvVarSource{}}}, nil, "has A from a source"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "u"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Env: tc.env}}}}
+			got, err := environmentOf(pod)
+			says(t, tc.reason, err, tc.says)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
 	}
 }
 

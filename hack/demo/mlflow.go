@@ -85,7 +85,7 @@ func (m *mlflow) tags(ctx context.Context, run string) ([]string, error) {
 	tags := []string{}
 	for key, value := range found {
 		switch {
-		case strings.HasPrefix(key, "mlflow."): // MLflow's own
+		case strings.HasPrefix(key, "mlflow."), strings.HasPrefix(key, "runtag.dev/"): // MLflow's own, and those that say which pod it is
 		case value == "" || strings.EqualFold(value, "true"):
 			tags = append(tags, key)
 		default:
@@ -149,10 +149,13 @@ func (m *mlflow) personRemoves(run, tag string) string {
 
 func (m *mlflow) cast() cast {
 	return cast{
-		first: "nightly-1", late: "nightly-2", imported: "nightly-3",
+		first: "nightly-1", late: "nightly-2", imported: "nightly-3", spot: "nightly-4",
 		own:      []string{"first-try", "team=nlp"},
 		declared: []string{"in_production", "team=vision"},
 		hidden:   "team=nlp",
+		installs: []string{"inject"},
+		labels:   []string{"tracking.runtag.dev/project: capsules"},
+		linked:   "config/inject let its client know the pod",
 		undeclared: "What is no longer declared is taken off, and the value that it replaced (team=nlp) comes back; what was never " +
 			"declared\nhere (first-try) stays.",
 		scriptTags: "The training script tags its own run once the loss is low. Both live together.",

@@ -5,14 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -89,7 +92,7 @@ func (s *stage) close(clean bool) error {
 
 // setUp starts the cluster, the operator, the tracker and a training run.
 func (s *stage) setUp(ctx context.Context) error {
-	s.n.chapter("Before the curtain", "A real API server, a tracker, the operator under its own role, and a script that trains. Nothing leaves this machine.")
+	s.n.chapter("Before the curtain", "A real API server with two simulated nodes, a tracker, the operator under its own role, and a script that trains.\nNothing leaves this machine.")
 	for _, part := range []func(context.Context) error{s.getPrograms, s.startCluster, s.install, s.startManager, s.startTracker, s.startTraining} {
 		if err := part(ctx); err != nil {
 			return err
@@ -104,19 +107,19 @@ func (s *stage) getPrograms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, s.root+"/bin/controlplane", "path")
+	cmd := exec.CommandContext(ctx, s.root+"/bin/controlplane", "path", "--nodes")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Stderr = os.Stderr
 	assets, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("bin/controlplane path: %w", err)
+		return fmt.Errorf("bin/controlplane path --nodes: %w", err)
 	}
 	s.path = []string{strings.TrimSpace(string(assets)), filepath.Dir(python)}
 	return nil
 }
 
 func (s *stage) startCluster(ctx context.Context) error {
-	if err := s.serve("controlplane", "up", "--dir", s.dir+"/cluster"); err != nil {
+	if err := s.serve("controlplane", "up", "--dir", s.dir+"/cluster", "--nodes", "2"); err != nil {
 		return err
 	}
 	if err := s.await(ctx, "the API server", func() error {
@@ -130,7 +133,7 @@ func (s *stage) startCluster(ctx context.Context) error {
 		return fmt.Errorf("read %s: %w", s.kubeconfig, err)
 	}
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		return err
 	}
 	s.cluster, err = client.New(config, client.Options{Scheme: scheme})
@@ -138,7 +141,16 @@ func (s *stage) startCluster(ctx context.Context) error {
 }
 
 func (s *stage) install(ctx context.Context) error {
-	return s.shell(ctx, "kubectl apply --server-side -k "+s.root+"/config/default && kubectl wait --for=condition=Established crd --all")
+	commands := []string{"kubectl apply --server-side -k " + s.root + "/config/default && kubectl wait --for=condition=Established crd --all"}
+	for _, more := range slices.Concat([]string{"rules"}, s.tracker.cast().installs) {
+		commands = append(commands, "kubectl apply --server-side -k "+s.root+"/config/"+more)
+	}
+	for _, command := range commands {
+		if err := s.shell(ctx, command); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startManager runs the operator with a token of the ServiceAccount that was installed, so under the role that it has
@@ -205,6 +217,7 @@ func (s *stage) startTracker(ctx context.Context) error {
 func (s *stage) startTraining(ctx context.Context) error {
 	c := s.tracker.cast()
 	files := map[string][]byte{"train.py": s.tracker.training(), "loss": []byte("0.9\n"), "project.yaml": []byte(s.tracker.project())}
+	maps.Copy(files, map[string][]byte{"job.yaml": []byte(job(c)), "urgent.yaml": []byte(urgent)})
 	for _, run := range []string{c.first, c.late} {
 		files[file(run)] = []byte(manifest(s.tracker, run))
 	}

@@ -46,6 +46,8 @@ type step struct {
 	// commands as a person types them; the seconds count from the end of the last one. Those in after show more, once
 	// both sides are as wanted.
 	commands, after []string
+	// starts is the run whose script begins in the Job's pod after the commands; empty where none does.
+	starts string
 	// about are the runs that the step changes; none where it only shows something.
 	about []subject
 }
@@ -75,6 +77,8 @@ type want struct {
 	absent bool
 	// foreign are those of them that nobody declared in Kubernetes.
 	foreign []string
+	// ruled are those that a rule gave, each with its reason.
+	ruled []string
 	// pending are declared tags that a policy holds back.
 	pending []string
 	// lost are tags that Kubernetes saw somebody take off during the step.
@@ -86,7 +90,7 @@ type want struct {
 
 // story is the walk through what runtag does.
 func story(t tracker) []step {
-	return slices.Concat(declaring(t), living(t), leaving(t), labelling(t))
+	return slices.Concat(declaring(t), living(t), leaving(t), labelling(t), automatic(t))
 }
 
 // declaring is what people do in Kubernetes.
@@ -208,9 +212,50 @@ func labelling(t tracker) []step {
 	}}
 }
 
+// automatic is what the cluster knows about a run, without anybody's doing.
+func automatic(t tracker) []step {
+	c := t.cast()
+	run := func(ruled ...string) []subject { return []subject{{c.spot, true, synced(c.own).by(ruled...)}} }
+	return []step{{
+		title: "19. A Job on a spot node", say: "Nobody writes a TrainingRun: under the policy Linked, the default, a run gets one when a pod of the namespace is found\nto be its own (" +
+			c.linked + "). What the node is comes as a tag, by a shipped rule.",
+		commands: []string{
+			patch("tproj", "capsules", `"import":{"policy":"Linked"}`),
+			"kubectl label node node-0 cloud.google.com/gke-spot=true",
+			"cat job.yaml", "kubectl apply -f job.yaml",
+			"kubectl wait --for=jsonpath={.status.ready}=1 job/" + jobName + " --timeout=30s",
+		},
+		starts: c.spot,
+		after:  []string{explained("preemptible")},
+		about:  run("preemptible"),
+	}, {
+		title: "20. Preempted", say: "The scheduler makes room for a pod of higher priority. The training script hears nothing of why it has to end.",
+		commands: []string{"cat urgent.yaml", "kubectl apply -f urgent.yaml"},
+		after:    []string{"kubectl get pods -o wide", explained("preempted")},
+		about:    run("preemptible", "preempted"),
+	}, {
+		title: "21. A person has the last word", say: "Whoever takes such a label off overrules the rules, for this run and tag.",
+		commands: []string{"kubectl label trun -l tag.runtag.dev/preempted tag.runtag.dev/preemptible-"},
+		after:    []string{"kubectl get trun -l tag.runtag.dev/preempted -o wide"},
+		about:    run("preempted"),
+	}}
+}
+
+// explained is a command that shows why rules gave tags to the runs that have one of them.
+func explained(tag string) string {
+	return "kubectl get trun -l tag.runtag.dev/" + tag +
+		` -o jsonpath='{range .items[*].status.tags[?(@.source=="Rule")]}{.name}: {.reason}, says {.rule}{"\n"}{end}'`
+}
+
 // synced wants the run's own tags and the declared ones on it, and nothing else.
 func synced(own []string, declared ...string) want {
 	return want{tags: slices.Concat(own, declared), foreign: own, reason: v1alpha1.ReasonSynced}
+}
+
+// by also wants tags that rules gave.
+func (w want) by(ruled ...string) want {
+	w.tags, w.ruled = slices.Concat(w.tags, ruled), ruled
+	return w
 }
 
 // seeing also wants that Kubernetes saw somebody take these tags off.

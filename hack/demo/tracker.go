@@ -41,8 +41,8 @@ type tracker interface {
 
 // cast is where the story differs between trackers.
 type cast struct {
-	// first, late and imported are the runs, by the name that train.py is started with.
-	first, late, imported string
+	// first, late, imported and spot are the runs, by the name that train.py is started with; spot is in a pod.
+	first, late, imported, spot string
 	// own are the tags that train.py sets at its start.
 	own []string
 	// declared are the first tags of the manifest; the second is taken out again.
@@ -51,6 +51,10 @@ type cast struct {
 	hidden string
 	// wiped are the tags that the script takes off when it adds its own, because it sends its whole list.
 	wiped []string
+	// installs are further folders of config, for pods to find their runs; labels are those of the pods that they are for.
+	installs, labels []string
 	// undeclared and scriptTags are sentences of the steps that differ.
 	undeclared, scriptTags string
+	// linked says why runtag knows which pod the run is in.
+	linked string
 }

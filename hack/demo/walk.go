@@ -37,6 +37,11 @@ func (s *stage) take(ctx context.Context, st step) error {
 			return err
 		}
 	}
+	if st.starts != "" {
+		if err := s.startInPod(ctx, st.starts); err != nil {
+			return err
+		}
+	}
 	if len(st.about) == 0 {
 		s.n.success("done")
 		return nil
@@ -170,13 +175,16 @@ func (w want) inKubernetes(run *v1alpha1.TrainingRun, began time.Time) error {
 
 // inStatus says which tags of a status are not as they should be.
 func (w want) inStatus(run *v1alpha1.TrainingRun) error {
-	var present, foreign, pending []string
+	var present, foreign, ruled, pending []string
 	for _, tag := range run.Status.Tags {
 		if tag.Present {
 			present = append(present, tag.Name)
 		}
-		if tag.Source == v1alpha1.TagSourceRun {
+		switch {
+		case tag.Source == v1alpha1.TagSourceRun:
 			foreign = append(foreign, tag.Name)
+		case tag.Source == v1alpha1.TagSourceRule && tag.Reason != "":
+			ruled = append(ruled, tag.Name)
 		}
 	}
 	if run.Status.Pending != nil {
@@ -185,7 +193,7 @@ func (w want) inStatus(run *v1alpha1.TrainingRun) error {
 	for _, list := range []struct {
 		what      string
 		want, got []string
-	}{{"tags", w.tags, present}, {"tags of the run's own", w.foreign, foreign}, {"pending", w.pending, pending}} {
+	}{{"tags", w.tags, present}, {"tags of the run's own", w.foreign, foreign}, {"tags by a rule, with a reason,", w.ruled, ruled}, {"pending", w.pending, pending}} {
 		if !sameTags(list.got, list.want) {
 			return fmt.Errorf("expected in status the %s %v, seen %v", list.what, sorted(list.want), list.got)
 		}

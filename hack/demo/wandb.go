@@ -113,10 +113,11 @@ func (w *wandb) personRemoves(run, tag string) string {
 
 func (w *wandb) cast() cast {
 	return cast{
-		first: "3f9a1c", late: "77b2c0", imported: "c41d9e",
+		first: "3f9a1c", late: "77b2c0", imported: "c41d9e", spot: "5e0d42",
 		own:        []string{"first-try"},
 		declared:   []string{"in_production", "baseline"},
 		wiped:      []string{"in_production", "paper"},
+		linked:     "the host that the SDK names is the pod",
 		undeclared: "What is no longer declared is taken off; what was never declared here (first-try) stays.",
 		scriptTags: "The training script tags its own run once the loss is low. Some seconds later the SDK sends the whole list that " +
 			"it\nknows, which wipes everything else: what is declared is put back within a look.",
