@@ -94,13 +94,17 @@ func (x *Index) RunsOf(pods ...*evidence.Pod) []Run {
 	return ordered(runs)
 }
 
-// Others gives the runs that may belong to a pod directly, as Links asks for them.
+// Others gives the runs that may belong to a pod directly, as Links asks for them, in no certain order.
 func (x *Index) Others(pod types.UID) []Run {
 	runs := map[types.NamespacedName]*Run{}
 	if p := x.pods.Pod(pod); p != nil {
 		x.collect(runs, p, nil)
 	}
-	return ordered(runs)
+	all := make([]Run, 0, len(runs)) // a notebook's pod may have thousands, so they are not sorted
+	for _, run := range runs {
+		all = append(all, *run)
+	}
+	return all
 }
 
 // collect adds the runs that share a key with a pod, but those that the changed pod can no longer concern.
