@@ -58,7 +58,7 @@ install: build ## Install the CRDs and the shipped rules into the cluster of the
 uninstall: build ## Remove the CRDs, and with them every TrainingRun, TrackingProject and rule, from that cluster.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found -f -
 
-deploy: build ## Install everything into that cluster, with the manager's image IMG.
+deploy: install ## Install everything into that cluster, with the manager's image IMG.
 	$(KUSTOMIZE) build config/default | sed 's|image: runtag/manager:dev$$|image: $(IMG)|' | $(KUBECTL) apply --server-side -f -
 
 undeploy: build ## Remove what deploy installed, the CRDs with it.

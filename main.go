@@ -119,7 +119,7 @@ func run(o options) error {
 	ctrl.Log.Info("starting", "version", version, "maxTagPolicy", ceiling.String())
 	err = mgr.Start(ctx)
 	if meta.IsNoMatchError(err) {
-		return fmt.Errorf("the cluster does not know TrainingRuns and TrackingProjects yet; install the CRDs (make install) and start again: %w", err)
+		return fmt.Errorf("the cluster does not know all of TrainingRuns, TrackingProjects and rules yet; install the CRDs (make install) and start again: %w", err)
 	}
 	return err
 }

@@ -24,6 +24,8 @@ type mlflowServer struct {
 	mu   sync.Mutex
 	id   string
 	tags map[string]string
+	// runningSince says that the run goes on, and since when; zero for one that has ended.
+	runningSince time.Time
 	// written counts the requests that changed tags.
 	written int
 }
@@ -70,6 +72,7 @@ func newMLflow(id string, tags map[string]string) *mlflowServer {
 
 func answer(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Date", h.Clock.Now().UTC().Format(http.TimeFormat)) // whose clock is ours
 	_ = json.NewEncoder(w).Encode(body) // a client that went away is told nothing
 }
 
@@ -80,10 +83,11 @@ func (s *mlflowServer) run() map[string]any {
 	for key, value := range s.tags {
 		list = append(list, map[string]string{"key": key, "value": value})
 	}
-	return map[string]any{
-		"info": map[string]any{"run_id": s.id, "run_name": "n", "experiment_id": "1", "status": "FINISHED", "start_time": 1000, "end_time": 2000, "lifecycle_stage": "active"},
-		"data": map[string]any{"tags": list},
+	info := map[string]any{"run_id": s.id, "run_name": "n", "experiment_id": "1", "status": "FINISHED", "start_time": 1000, "end_time": 2000, "lifecycle_stage": "active"}
+	if !s.runningSince.IsZero() {
+		info["status"], info["start_time"], info["end_time"] = "RUNNING", s.runningSince.UnixMilli(), nil
 	}
+	return map[string]any{"info": info, "data": map[string]any{"tags": list}}
 }
 
 func (s *mlflowServer) set(key, value string) {
@@ -170,6 +174,44 @@ var _ = Describe("A tracker with keys and values", func() {
 		edit(run, declare("team=vision"))
 		h.ExpectReady(run, v1alpha1.ReasonSynced)
 		Expect(server.now()).To(Equal(map[string]string{"team": "vision"}))
+	})
+
+	It("says which pod made a run, and takes the pairs that rules give", func(ctx SpecContext) {
+		prepare(ctx, map[string]string{"runtag.dev/pod-uid": "", "runtag.dev/pod": "p"})
+		pod := h.NewPod("p", "spot")
+		server.set("runtag.dev/pod-uid", string(pod.UID))
+		server.runningSince = h.Clock.Now()
+		h.SeeNodes(h.NewNode("spot", map[string]string{spotLabel: "true", "zone": "b"}))
+		h.SeePods(pod)
+		rule := h.NewRule("zone", onSpot, "preemptible=true")
+		rule.Spec.TagExpression = `nodes.map(n, "zone=" + n.label("zone"))`
+		apply(run, rule)
+		h.Refresh(run)
+		Expect(run.Status.Pods).To(ConsistOf(HaveField("BoundBy", "PodUID")))
+		Expect(server.now()).To(And(HaveKeyWithValue("preemptible", "true"), HaveKeyWithValue("zone", "b")))
+		h.Refresh(run)
+		Expect(run.Labels).To(And(HaveKeyWithValue("tag.runtag.dev/preemptible", "rule"), HaveKeyWithValue("pair.runtag.dev/zone", "b")))
+		kubectl("label", "trainingrun", run.Name, "tag.runtag.dev/preemptible-", "pair.runtag.dev/zone-")
+		h.Settle()
+		Expect(server.now()).To(And(Not(HaveKey("preemptible")), Not(HaveKey("zone"))))
+		Expect(fact(run, "TagRule/zone", "preemptible").State).To(Equal(v1alpha1.RuleTagOverruled))
+		Expect(fact(run, "TagRule/zone", "zone=b").State).To(Equal(v1alpha1.RuleTagOverruled))
+	})
+
+	It("looks at a run as ended that is said to be running for a week without a pod, until something changes", func(ctx SpecContext) {
+		prepare(ctx, map[string]string{})
+		server.runningSince = h.Clock.Now().Add(-6 * 24 * time.Hour)
+		apply(run)
+		h.Refresh(run)
+		Expect(run.Status.Run).To(And(HaveField("State", "running"), HaveField("Stale", false)))
+		h.Clock.Step(24 * time.Hour) // without the looks of a day
+		h.Step(fullPeriod)
+		h.Refresh(run)
+		Expect(run.Status.Run).To(And(HaveField("State", "running"), HaveField("Stale", true)))
+		server.set("alive", "yes")
+		looked()
+		h.Refresh(run)
+		Expect(run.Status.Run.Stale).To(BeFalse())
 	})
 
 	It("names the keys that are the tracker's own", func(ctx SpecContext) {

@@ -112,6 +112,7 @@ var _ = DescribeTable("Creating a TrackingProject", func(ctx SpecContext, spec, 
 	Entry("no run ended in the future", onWandb(wandbURL, `import: {ttlAfterFinished: -1h}`), badTTL),
 	Entry("a word is no ttl", onWandb(wandbURL, `import: {ttlAfterFinished: long}`), badTTL),
 	Entry("days are no unit of Go's here either", onWandb(wandbURL, `import: {ttlAfterFinished: 7d}`), badTTL),
+	Entry("Go can't hold three centuries, and could not read the list of projects any more", onWandb(wandbURL, `import: {ttlAfterFinished: 2628000h}`), badTTL),
 	Entry("a ttl has a unit", onWandb(wandbURL, `import: {ttlAfterFinished: 3600}`), "must be of type string"),
 	Entry("other ceilings do not exist", onWandb(wandbURL, `maxTagPolicy: None`), `supported values: "Observe", "Add", "Merge", "Exclusive"`),
 )

@@ -152,7 +152,7 @@ type ImportSpec struct {
 	// +kubebuilder:default="168h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$')",message="ttlAfterFinished must be a duration that is not negative, such as 168h or 0s"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('0s')",message="ttlAfterFinished must be a duration that is not negative, such as 168h or 0s"
 	TTLAfterFinished metav1.Duration `json:"ttlAfterFinished,omitempty,omitzero"`
 }
 

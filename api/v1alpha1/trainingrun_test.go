@@ -67,6 +67,9 @@ var _ = DescribeTable("Creating a TrainingRun", func(ctx SpecContext, spec, outc
 	Entry("pods may be selected by a label", ofRun(`podSelector: {matchLabels: {job-name: capsules}}`), accepted),
 	Entry("and by an expression", ofRun(`podSelector: {matchExpressions: [{key: job-name, operator: In, values: [capsules]}]}`), accepted),
 	Entry("an empty selector would take every pod", ofRun(`podSelector: {}`), "podSelector can't be empty"),
+	Entry("operators are those of labels", ofRun(`podSelector: {matchExpressions: [{key: a, operator: Gt, values: ["1"]}]}`), badOperator),
+	Entry("In needs values", ofRun(`podSelector: {matchExpressions: [{key: a, operator: In}]}`), badOperator),
+	Entry("17 labels are too many", ofRun(`podSelector: {matchLabels: `+labels(17)+`}`), bigSelector),
 	Entry("so would one with empty parts", ofRun(`podSelector: {matchLabels: {}, matchExpressions: []}`), "podSelector can't be empty"),
 	Entry("other deletion policies do not exist", ofRun(`deletionPolicy: Delete`), `supported values: "Retain", "RemoveTags"`),
 )

@@ -100,6 +100,8 @@ type TrainingRunSpec struct {
 	// docs/linking.md lists the ways in which pods and runs find each other.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="podSelector can't be empty: it would select every pod of the namespace"
+	// +kubebuilder:validation:XValidation:rule="(!has(self.matchLabels) || self.matchLabels.size() <= 16) && (!has(self.matchExpressions) || self.matchExpressions.size() <= 16)",message="a selector has at most 16 matchLabels and 16 matchExpressions"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && e.values.size() > 0 && e.values.size() <= 64 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || e.values.size() == 0))",message="operator is In or NotIn with 1 to 64 values, or Exists or DoesNotExist without values"
 	PodSelector *metav1.LabelSelector `json:"podSelector,omitempty"`
 }
 
@@ -215,10 +217,10 @@ type RuleTag struct {
 	// state is Pending while the rule has not held for long enough, Held, or Overruled once a person took the tag off.
 	// +required
 	State RuleTagState `json:"state"`
-	// first is when the rule began to hold.
+	// first is when the rule was first found to hold.
 	// +required
 	First metav1.Time `json:"first"`
-	// last is when it found something new.
+	// last is the time of the newest evidence, by the cluster's objects.
 	// +required
 	Last metav1.Time `json:"last"`
 	// count is how often it found something new, such as a second preemption.

@@ -144,6 +144,9 @@ func (s *scope) noteHistory() {
 			}
 		}
 	}
+	if len(s.seen) > 0 && s.run.Status.Run.Stale { // it lives after all, as the next pass finds in the history
+		s.due(soon)
+	}
 	entries := slices.Concat(s.memory.done, s.seen)
 	if len(entries) == 0 {
 		return

@@ -146,6 +146,12 @@ func TestEvalOutcome(t *testing.T) {
 				in.Workloads = []*evidence.Workload{{UID: "w", Name: "job-a", Conditions: []evidence.Condition{{Type: "Evicted", Status: "True", Reason: "Preempted"}}}}
 				return in
 			}(), rules.True},
+		{"what became of the Workload after the run's time is not the run's", `workloads.exists(w, w.conditionReason("Evicted") == "Preempted")`, "",
+			func() rules.Input {
+				in := input(link("a", 0, over(9)))
+				in.Workloads = []*evidence.Workload{{UID: "w", Conditions: []evidence.Condition{{Type: "Evicted", Status: "True", Reason: "Preempted", At: in.Pods[0].Until.Add(time.Minute)}}}}
+				return in
+			}(), rules.False},
 		{"without pods nothing is known of Workloads", `workloads.all(w, w.condition("Evicted") == "")`, "", input(), rules.NoInput},
 		{"pods without a Workload have none", `workloads.exists(w, w.condition("Evicted") == "True")`, "", input(link("a", 0)), rules.False},
 		{"what grows out of hand ends the evaluation, not the operator",

@@ -92,6 +92,9 @@ func made(ctx SpecContext, m manifest) (pods []*corev1.Pod) {
 		out := kubectl(ctx, string(text), "create", "-n", training, "--dry-run=server", "--validate=strict", "-o", "yaml", "-f", "-")
 		var read corev1.Pod
 		Expect(yaml.Unmarshal([]byte(out), &read)).To(Succeed(), out)
+		if m.fields["kind"] == "JobSet" {
+			read.Spec.Hostname = fmt.Sprintf("capsules-workers-0-%d", i) // its controller sets one
+		}
 		pods = append(pods, &read)
 	}
 	return pods
