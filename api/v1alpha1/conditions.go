@@ -36,6 +36,8 @@ const (
 	ReasonDuplicateRun = "DuplicateRun"
 	// ReasonAmbiguousRun: several runs have this name.
 	ReasonAmbiguousRun = "AmbiguousRun"
+	// ReasonTagConflict: several TrainingRuns declare a tag that at most one run of the project may carry.
+	ReasonTagConflict = "TagConflict"
 	// ReasonSuspended: the project is suspended; nothing is sent to the tracker.
 	ReasonSuspended = "Suspended"
 )
@@ -60,6 +62,8 @@ const (
 	ReasonRunsMissing = "RunsMissing"
 	// ReasonImportLimited: more runs qualify for import than import.limit allows.
 	ReasonImportLimited = "ImportLimited"
+	// ReasonTagMoving: a unique tag can't move to the run that should have it.
+	ReasonTagMoving = "TagMoving"
 	// ReasonSecretNotReady: the Secret is missing, lacks its key or is bound to another host.
 	ReasonSecretNotReady = "SecretNotReady"
 )
@@ -86,6 +90,31 @@ const (
 	ReasonRetracting = "Retracting"
 	// ReasonRetracted: nothing of the rule is left on any TrainingRun.
 	ReasonRetracted = "Retracted"
+)
+
+// ConditionComplete of a TagChange is True once it is done, for good or ill.
+const ConditionComplete = "Complete"
+
+// Reasons of a TagChange's conditions; those of a TrackingProject are repeated while it waits for the tracker.
+const (
+	// ReasonListing: the runs that match are being listed.
+	ReasonListing = "Listing"
+	// ReasonCounted: runs are counted, and nothing is changed before spec.apply is true.
+	ReasonCounted = "Counted"
+	// ReasonWaitingForTurn: another TagChange of the project is under way.
+	ReasonWaitingForTurn = "WaitingForTurn"
+	// ReasonChanging: runs are being changed.
+	ReasonChanging = "Changing"
+	// ReasonChanged: all is done.
+	ReasonChanged = "Changed"
+	// ReasonQueried: the runs that match are in the ConfigMaps of status.matches.
+	ReasonQueried = "Queried"
+	// ReasonTooManyRuns: more runs match than spec.maxRuns; nothing was done.
+	ReasonTooManyRuns = "TooManyRuns"
+	// ReasonUniqueTag: a tag of the project's uniqueTags can't be added in bulk.
+	ReasonUniqueTag = "UniqueTag"
+	// ReasonUndoMissing: what undoOf names is not there, or not done, or its ConfigMaps are gone.
+	ReasonUndoMissing = "UndoMissing"
 )
 
 // Annotations that people set.

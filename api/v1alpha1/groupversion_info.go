@@ -1,5 +1,5 @@
 // Package v1alpha1 is the API of runtag: TrainingRun, one run and its tags; TrackingProject, where runs live; TagRule and
-// ClusterTagRule, which give tags by themselves.
+// ClusterTagRule, which give tags by themselves; and TagChange, a bulk change.
 // +kubebuilder:object:generate=true
 // +groupName=tracking.runtag.dev
 package v1alpha1
@@ -20,7 +20,7 @@ var AddToScheme = schemeBuilder.AddToScheme
 
 func addKnownTypes(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion, &TrainingRun{}, &TrainingRunList{}, &TrackingProject{}, &TrackingProjectList{},
-		&TagRule{}, &TagRuleList{}, &ClusterTagRule{}, &ClusterTagRuleList{})
+		&TagRule{}, &TagRuleList{}, &ClusterTagRule{}, &ClusterTagRuleList{}, &TagChange{}, &TagChangeList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

@@ -170,6 +170,15 @@ type TrackingProjectSpec struct {
 	// +optional
 	// +kubebuilder:default=Merge
 	MaxTagPolicy TagPolicy `json:"maxTagPolicy,omitempty"`
+	// uniqueTags are tags that at most one run of the project carries: the one whose TrainingRun declares it by spec or
+	// label. docs/semantics.md says how a tag moves from one run to another.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=250
+	// +kubebuilder:validation:items:XValidation:rule="self == self.trim()",message="a tag can't begin or end with a blank: remove it"
+	UniqueTags []string `json:"uniqueTags,omitempty"`
 	// interval is how often active runs are looked at, at least 1s.
 	// +optional
 	// +kubebuilder:default="30s"
@@ -231,6 +240,32 @@ type VerifiedSource struct {
 	Secrets string `json:"secrets,omitempty"`
 }
 
+// UniqueTagStatus is what became of one unique tag.
+type UniqueTagStatus struct {
+	// name of the tag.
+	// +required
+	// +kubebuilder:validation:MaxLength=250
+	Name string `json:"name"`
+	// holder is the id of the run that a declaration gave the tag to; empty before there was one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Holder string `json:"holder,omitempty"`
+	// wanted is the id of the run that should have it, while that is another one, or none yet.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Wanted string `json:"wanted,omitempty"`
+	// since is when holder or wanted changed last.
+	// +required
+	Since metav1.Time `json:"since"`
+	// undeclaredSince is since when nobody declares the tag, which the holder keeps for a minute.
+	// +optional
+	UndeclaredSince *metav1.Time `json:"undeclaredSince,omitempty"`
+	// blocked says why the tag does not move.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Blocked string `json:"blocked,omitempty"`
+}
+
 // TrackingProjectStatus is what was seen of the project.
 type TrackingProjectStatus struct {
 	// observedGeneration is the generation of the spec that this status answers.
@@ -265,6 +300,12 @@ type TrackingProjectStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=100
 	Tags []TagCount `json:"tags,omitempty"`
+	// uniqueTags says of each unique tag who has it and who should.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	UniqueTags []UniqueTagStatus `json:"uniqueTags,omitempty"`
 	// verified is the address and credential with which all known runs were found last.
 	// +optional
 	Verified *VerifiedSource `json:"verified,omitempty"`
