@@ -46,6 +46,10 @@ func Links(run Run, pods Pods, others func(pod types.UID) []Run, now time.Time) 
 
 // join makes the link with a pod that is the run's in a direct way.
 func (l *linker) join(uid types.UID, w way) {
+	if w.late {
+		l.links[uid] = Link{Pod: uid, Name: w.pod.Name, Node: w.pod.NodeName, By: w.by, From: start(w.pod), Until: w.pod.EndedAt}
+		return
+	}
 	link := Link{Pod: uid, Name: w.pod.Name, Node: w.pod.NodeName, By: w.by, From: later(start(w.pod), l.run.CreatedAt)}
 	if w.by == ByHost {
 		link.From = later(link.From, l.run.attempt()) // an earlier attempt may have been in another pod of that name

@@ -368,13 +368,28 @@ var stories = []struct{ name, reason, script string }{{
 		look
 		want x: a Host 9:29:30-9:30`,
 }, {
-	name: "synced from offline an hour later", reason: "the tracker's times are those of the sync, when the pod was gone; another pod of that name is not its own",
+	name: "synced from offline an hour later", reason: "the tracker's times are those of the sync, when the pod was over that named the run",
 	script: `
 		pod a 9:00-9:30 host=h env=wandb,x
 		pod b 9:40- host=h
 		run x made=10:30 host=h done=10:31
 		look
-		want x: b Host 10:30-10:31`,
+		look
+		want x: a Env 9:00-9:30`,
+}, {
+	name: "synced from offline, and the pod did not name it", reason: "only the hostname is left, which says nothing of an hour ago",
+	script: `
+		pod a 9:00-9:30 host=h
+		run x made=10:30 host=h done=10:31
+		look
+		want x:`,
+}, {
+	name: "made anew under its id", reason: "a run that goes on was not synced from offline: the pod that is over named the one before it",
+	script: `
+		pod a 9:00-9:30 env=wandb,x
+		run x made=10:30
+		look
+		want x:`,
 }, {
 	name: "one run is never two", reason: "neither it nor a second TrainingRun of it is its next one, when its times are corrected by a bit",
 	script: `

@@ -19,12 +19,14 @@ type ways map[types.UID]way
 type way struct {
 	pod *evidence.Pod
 	by  By
+	// late says that the run was told of after the pod was over: synced from offline.
+	late bool
 }
 
 // add adds a pod that was not found in a stronger way.
 func (w ways) add(p *evidence.Pod, by By) {
 	if _, ok := w[p.UID]; !ok {
-		w[p.UID] = way{p, by}
+		w[p.UID] = way{pod: p, by: by}
 	}
 }
 
@@ -42,6 +44,9 @@ func stronger(a, b By) By {
 // that merely fit.
 func direct(run Run, pods Pods) (found ways, ambiguous []string) {
 	found = exact(run, pods)
+	if len(found) == 0 && !run.Active {
+		found = late(run, pods)
+	}
 	named := slices.ContainsFunc(run.Known, func(l Link) bool { return l.By.Exact() })
 	if len(found) > 0 || named {
 		return found, nil
@@ -57,9 +62,35 @@ func direct(run Run, pods Pods) (found ways, ambiguous []string) {
 // exact finds the pods that name the run or are named by it.
 func exact(run Run, pods Pods) ways {
 	found := ways{}
+	naming(run, pods, func(p *evidence.Pod, by By) {
+		if run.met(p) {
+			found[p.UID] = way{pod: p, by: by}
+		}
+	})
+	return found
+}
+
+// late finds the last pod that named a run and was over before there was such a run: it was synced from offline, and the
+// tracker's times are those of the sync. Only one that is over already when it is seen can have been.
+func late(run Run, pods Pods) ways {
+	var last way
+	naming(run, pods, func(p *evidence.Pod, by By) {
+		before := p.Over() && p.EndedAt.Before(run.CreatedAt)
+		if before && (last.pod == nil || p.EndedAt.After(last.pod.EndedAt) || p.EndedAt.Equal(last.pod.EndedAt) && p.UID < last.pod.UID) {
+			last = way{pod: p, by: by, late: true}
+		}
+	})
+	if last.pod == nil {
+		return ways{}
+	}
+	return ways{last.pod.UID: last}
+}
+
+// naming goes through the pods that name the run or are named by it.
+func naming(run Run, pods Pods, found func(*evidence.Pod, By)) {
 	try := func(p *evidence.Pod) {
-		if by, ok := run.named(p); ok && run.met(p) {
-			found[p.UID] = way{p, by}
+		if by, ok := run.named(p); ok {
+			found(p, by)
 		}
 	}
 	if run.PodUID != "" {
@@ -73,7 +104,6 @@ func exact(run Run, pods Pods) ways {
 	if run.ID != "" {
 		each(pods.Indexed(key(run.Object.Namespace, keyID, run.Tracker, run.ID)), try)
 	}
-	return found
 }
 
 func each(pods []*evidence.Pod, f func(*evidence.Pod)) {

@@ -240,6 +240,9 @@ func (a *advance) enforce(asked *Asked, facts map[string]Fact) {
 			f = base
 			f.Tag, f.Wiped = tag, 0
 		}
+		if f.State == Pending {
+			f.First = base.First
+		}
 		f.State, f.Computed = base.State, computed
 		if outcome == True {
 			f.found(&asked.Verdict, a.now)
@@ -259,11 +262,11 @@ func (asked *Asked) outcome(base Fact) Outcome {
 	return False
 }
 
-// first is the fact that stands for the rule: one that is Held, and then the first tag's.
+// first is the fact that stands for the rule: one that is Held, and then the one that began first.
 func first(facts map[string]Fact) (base Fact, ok bool) {
 	for _, tag := range slices.Sorted(maps.Keys(facts)) {
 		f := facts[tag]
-		if !ok || f.State == Held && base.State != Held {
+		if !ok || f.State == Held && base.State != Held || f.State == base.State && f.First.Before(base.First) {
 			base, ok = f, true
 		}
 	}

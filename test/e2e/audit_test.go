@@ -49,14 +49,18 @@ type auditor struct {
 	finished bool
 	seen     map[string]int // versions by kind
 	leaks    []string
-	// ready are the reasons that Ready has had of each TrainingRun, and latest the last version that was seen of it.
-	ready  map[client.ObjectKey][]string
-	latest map[client.ObjectKey]string
+	// ready are the reasons that Ready has had of each TrainingRun, latest the last version that was seen of it, and
+	// versions how many there were.
+	ready    map[client.ObjectKey][]string
+	latest   map[client.ObjectKey]string
+	versions map[client.ObjectKey]int
 }
 
 func startAuditor() *auditor {
 	GinkgoHelper()
-	a := &auditor{seen: map[string]int{}, ready: map[client.ObjectKey][]string{}, latest: map[client.ObjectKey]string{}}
+	a := &auditor{
+		seen: map[string]int{}, ready: map[client.ObjectKey][]string{}, latest: map[client.ObjectKey]string{}, versions: map[client.ObjectKey]int{},
+	}
 	for kind, list := range map[string]client.ObjectList{
 		"TrainingRun": &v1alpha1.TrainingRunList{}, "TrackingProject": &v1alpha1.TrackingProjectList{}, "Event": &eventsv1.EventList{},
 	} {
@@ -95,30 +99,44 @@ func (a *auditor) search(kind string, event watch.Event) {
 func (a *auditor) follows(run *v1alpha1.TrainingRun) {
 	key := client.ObjectKeyFromObject(run)
 	a.latest[key] = run.ResourceVersion
+	a.versions[key]++
 	ready := meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionReady)
 	if ready != nil && !slices.Contains(a.ready[key], ready.Reason) {
 		a.ready[key] = append(a.ready[key], ready.Reason)
 	}
 }
 
-// reasons are those that Ready has had up to a version of a TrainingRun, once each; it says whether the watch has got
-// there.
-func (a *auditor) reasons(run *v1alpha1.TrainingRun) (reasons []string, upToDate bool) {
+// until gives the reasons that Ready has had up to a version of a TrainingRun, once each, and how many versions there
+// were; it says whether the watch has got there.
+func (a *auditor) until(run *v1alpha1.TrainingRun) (reasons []string, versions int, upToDate bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := client.ObjectKeyFromObject(run)
-	return slices.Clone(a.ready[key]), a.latest[key] == run.ResourceVersion
+	return slices.Clone(a.ready[key]), a.versions[key], a.latest[key] == run.ResourceVersion
+}
+
+// audited gives what the auditor has seen of a TrainingRun up to now.
+func (s *scene) audited(ctx context.Context, name string) (reasons []string, versions int) {
+	GinkgoHelper()
+	Eventually(func() (upToDate bool) {
+		reasons, versions, upToDate = suite.audit.until(s.get(ctx, name))
+		return upToDate
+	}).Should(BeTrue(), "the watch has got to the present version")
+	return reasons, versions
 }
 
 // expectNever expects that a TrainingRun has not said so in any version until now.
 func (s *scene) expectNever(ctx context.Context, name, reason string) {
 	GinkgoHelper()
-	var reasons []string
-	Eventually(func() (upToDate bool) {
-		reasons, upToDate = suite.audit.reasons(s.get(ctx, name))
-		return upToDate
-	}).Should(BeTrue(), "the watch has got to the present version")
+	reasons, _ := s.audited(ctx, name)
 	Expect(reasons).NotTo(ContainElement(reason), s.explain(ctx))
+}
+
+// writesOf counts the writes of a TrainingRun, its creation included.
+func (s *scene) writesOf(ctx context.Context, name string) int {
+	GinkgoHelper()
+	_, versions := s.audited(ctx, name)
+	return versions
 }
 
 // finish ends the watches and gives what was found.

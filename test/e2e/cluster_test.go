@@ -20,6 +20,10 @@ var _ = Describe("A run in pods", Ordered, ContinueOnFailure, func() {
 		zeroConfigurationSpecs(t)
 	}
 	resumeSpecs(onWandb)
+	momentSpecs(onWandb)
+	conditionSpecs(onWandb)
+	disruptionSpecs(onWandb)
+	gangSpecs(onWandb)
 })
 
 // newDir is a folder for a process of a pod.
@@ -76,10 +80,8 @@ func resumeSpecs(t *wandb) {
 		DeferCleanup(script.stop)
 		s.expectTagsOnTracker(ctx, run, "preempted", "preemptible", "second-attempt")
 		s.expectStatusTags(ctx, name, "preempted (Rule)", "preemptible (Rule)", "second-attempt (Run)")
-		Eventually(func() []v1alpha1.PodLink { return s.get(ctx, name).Status.Pods }).Should(ConsistOf(
-			And(HaveField("Name", first.Name), HaveField("Until", Not(BeNil()))),
-			And(HaveField("Name", second.Name), HaveField("Until", BeNil())),
-		), s.explain(ctx))
+		s.expectLink(ctx, name, first, Not(BeNil()))
+		s.expectLink(ctx, name, second, BeNil())
 		s.expectReady(ctx, name)
 	})
 }

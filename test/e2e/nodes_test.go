@@ -72,11 +72,6 @@ func drain(ctx context.Context, node string) {
 	kubectl(ctx, "drain", node, "--force", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
 }
 
-func deleteNode(ctx context.Context, node string) {
-	GinkgoHelper()
-	kubectl(ctx, "delete", "node", node)
-}
-
 // urgent is the priority of pods that others have to make room for.
 const urgent = "e2e-urgent"
 

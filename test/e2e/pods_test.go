@@ -7,13 +7,17 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/runtag/runtag/api/v1alpha1"
 )
 
 // more is more than half of a node.
@@ -84,6 +88,19 @@ func (s *scene) expectPodGone(ctx context.Context, pod *corev1.Pod) {
 		err := suite.client.Get(ctx, client.ObjectKeyFromObject(pod), now)
 		return apierrors.IsNotFound(err) || err == nil && now.UID != pod.UID, client.IgnoreNotFound(err)
 	}).Should(BeTrue(), "pod %s is gone", pod.Name)
+}
+
+// evict is one step of a drain.
+func evict(ctx context.Context, pod *corev1.Pod) {
+	GinkgoHelper()
+	Expect(suite.client.SubResource("eviction").Create(ctx, pod, &policyv1.Eviction{})).To(Succeed())
+}
+
+// expectLink waits until the pod belongs to the run, until then.
+func (s *scene) expectLink(ctx context.Context, name string, pod *corev1.Pod, until types.GomegaMatcher) {
+	GinkgoHelper()
+	Eventually(func() []v1alpha1.PodLink { return s.get(ctx, name).Status.Pods }).
+		Should(ContainElement(And(HaveField("UID", string(pod.UID)), HaveField("Until", until))), s.explain(ctx))
 }
 
 // hostname is what a process in the pod gets by gethostname.
