@@ -3,8 +3,10 @@ package trainingrun
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -39,6 +41,36 @@ func setRecord(st *v1alpha1.TrainingRunStatus, r tags.Record) {
 			Name: e.Name, At: metav1.NewTime(e.At), Back: int32(e.Back), Gone: e.Gone, Replaced: e.Replaced, //nolint:gosec // at most tags.MaxBack
 		})
 	}
+}
+
+// NoteRemovals writes into a status what somebody else is going to take off the run on a person's behalf, so that it is
+// kept off like what this object took off, and takes out of it what is going to be put on. It says whether that changes
+// anything.
+func NoteRemovals(st *v1alpha1.TrainingRunStatus, d tags.Dialect, on tags.Set, edit tags.Edit, now time.Time) bool {
+	r := record(st)
+	before := record(st)
+	names := func(keys []string, of tags.Set) (names []string) {
+		for _, key := range keys {
+			if raw, there := of[key]; there {
+				names = append(names, d.FormatRaw(key, raw))
+			}
+		}
+		return names
+	}
+	put := names(slices.Collect(maps.Keys(edit.Set)), edit.Set)
+	r.Removed = slices.DeleteFunc(r.Removed, func(e tags.Removed) bool { return slices.Contains(put, e.Name) })
+	for _, name := range names(slices.Concat(edit.Remove, slices.Collect(maps.Keys(edit.Set))), on) {
+		known := slices.ContainsFunc(r.Removed, func(e tags.Removed) bool { return e.Name == name })
+		if !known && !slices.Contains(put, name) && len(r.Removed) < tags.MaxRemoved {
+			r.Removed = append(r.Removed, tags.Removed{Name: name, At: now.UTC().Truncate(time.Second)})
+		}
+	}
+	if r.Equal(before) {
+		return false
+	}
+	slices.SortFunc(r.Removed, func(a, b tags.Removed) int { return strings.Compare(a.Name, b.Name) })
+	setRecord(st, r)
+	return true
 }
 
 // settle takes note of what the read before a change says of tags that only rules declare: what was there before anything

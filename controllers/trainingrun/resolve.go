@@ -122,7 +122,7 @@ func (c *Controller) refuseDuplicate(ctx context.Context, s *scope) (bool, error
 	}
 	var same v1alpha1.TrainingRunList
 	if err := c.Client.List(ctx, &same, client.InNamespace(s.run.Namespace),
-		client.MatchingFields{IndexRun: runKey(s.run.Spec.ProjectRef.Name, s.id)}, client.DisableReadYourWritesConsistency,
+		client.MatchingFields{IndexRun: RunKey(s.run.Spec.ProjectRef.Name, s.id)}, client.DisableReadYourWritesConsistency,
 		client.UnsafeDisableDeepCopy); err != nil {
 		return false, fmt.Errorf("list TrainingRuns of run %s: %w", s.id, err)
 	}

@@ -36,7 +36,8 @@ const (
 	IndexRunUID = "status.run.uid"
 )
 
-func runKey(project, id string) string { return project + "/" + id }
+// RunKey is what IndexRun finds the TrainingRuns of a run by.
+func RunKey(project, id string) string { return project + "/" + id }
 
 // AddIndexes adds the field indexes that the controllers look things up by.
 func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
@@ -44,7 +45,7 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		IndexProject: func(r *v1alpha1.TrainingRun) string { return r.Spec.ProjectRef.Name },
 		IndexRun: func(r *v1alpha1.TrainingRun) string {
 			if id := RunID(r); id != "" {
-				return runKey(r.Spec.ProjectRef.Name, id)
+				return RunKey(r.Spec.ProjectRef.Name, id)
 			}
 			return ""
 		},
@@ -164,7 +165,7 @@ func (c *Controller) wake(ctx context.Context, obj client.Object, q workqueue.Ty
 func (c *Controller) Concerned(ctx context.Context, run *v1alpha1.TrainingRun) ([]types.NamespacedName, error) {
 	var queries [][]client.ListOption
 	if id := RunID(run); id != "" {
-		queries = append(queries, []client.ListOption{client.InNamespace(run.Namespace), client.MatchingFields{IndexRun: runKey(run.Spec.ProjectRef.Name, id)}})
+		queries = append(queries, []client.ListOption{client.InNamespace(run.Namespace), client.MatchingFields{IndexRun: RunKey(run.Spec.ProjectRef.Name, id)}})
 	}
 	if known := KnownRun(run); known.UID != "" {
 		queries = append(queries, []client.ListOption{client.MatchingFields{IndexRunUID: known.UID}})

@@ -140,7 +140,7 @@ func (s *scope) noteHistory() {
 	if complete && s.stored.Status.Run != nil && s.stored.Status.Run.UID == s.run.Status.Run.UID {
 		for _, change := range tags.Diff(s.setOf(before), s.setOf(s.observed()), s.input.Dialect) {
 			if !s.ours(change) && !s.underWay(change) {
-				s.seen = append(s.seen, historyEntry(change, s.now, v1alpha1.TagSourceRun, ""))
+				s.seen = append(s.seen, historyEntry(change, s.now, v1alpha1.TagSourceRun, s.tracker.ByWhom(s.id, change.Name)))
 			}
 		}
 	}

@@ -50,6 +50,7 @@ type Project struct {
 	missing    bool
 	gone       map[string]bool
 	checkAsked bool
+	by         map[changed]string
 	skew       time.Duration
 	dropped    time.Time
 }
@@ -117,6 +118,30 @@ func (p *Project) Connection() *connect.Connection {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.conn
+}
+
+// changed is a tag of a run that one of our own controllers changed.
+type changed struct{ run, tag string }
+
+// mostBy is how many such changes are remembered.
+const mostBy = 10_000
+
+// NoteBy notes that one of our own controllers changed a tag of a run, and on whose behalf: the TrainingRun, which sees the
+// change and did not make it, says so.
+func (p *Project) NoteBy(run, tag, by string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.by == nil || len(p.by) >= mostBy {
+		p.by = map[changed]string{}
+	}
+	p.by[changed{run, tag}] = by
+}
+
+// ByWhom says on whose behalf one of our own controllers changed a tag of a run last; empty for nobody.
+func (p *Project) ByWhom(run, tag string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.by[changed{run, tag}]
 }
 
 // Verdict is what the project's controller decided about runs that were there and are not found any more.
