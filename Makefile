@@ -65,8 +65,8 @@ undeploy: build ## Remove what deploy installed, the CRDs with it.
 	$(KUSTOMIZE) build config/default | $(KUBECTL) delete --ignore-not-found -f -
 
 
-prepare: build ## Get what the tests need, once: etcd, kube-apiserver and kubectl, and a Python with the real trackers.
-	@path=$$(bin/controlplane path) && echo "control plane: $$path"
+prepare: build ## Get what the tests need, once: a control plane, what simulates nodes, and a Python with the real trackers.
+	@path=$$(bin/controlplane path --nodes) && echo "control plane: $$path"
 	@path=$$(hack/venv.sh) && echo "python: $$path"
 
 test: prepare ## Run all tests, with the race detector where there is a C compiler.

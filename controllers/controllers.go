@@ -67,7 +67,7 @@ func Add(ctx context.Context, mgr manager.Manager, o Options) error {
 		Client: writer, Clock: o.Clock, Set: tagrule.NewSet(mgr.GetClient()), Tally: tagrule.NewTally(),
 		Rules: &trigger.Trigger{}, ClusterRules: &trigger.Trigger{},
 	}
-	watch, err := newWatch(mgr, o)
+	watch, err := newWatch(ctx, mgr, o)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func newMLflow(id string, tags map[string]string) *mlflowServer {
 func answer(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Date", h.Clock.Now().UTC().Format(http.TimeFormat)) // whose clock is ours
-	_ = json.NewEncoder(w).Encode(body) // a client that went away is told nothing
+	_ = json.NewEncoder(w).Encode(body)                                 // a client that went away is told nothing
 }
 
 func (s *mlflowServer) run() map[string]any {

@@ -116,6 +116,9 @@ var _ = Describe("Rules", func() {
 		h.GonePods(pod)
 		h.Settle()
 		h.ExpectTagsOn("a", "preempted")
+		Expect(h.Log.Audit()).To(ContainElement(And(
+			HaveKeyWithValue("rule", "TagRule/preempted"), HaveKeyWithValue("evidence", ContainSubstring("DisruptionTarget=True")), Not(HaveKey("fieldManager")),
+		)))
 	})
 
 	It("keep what a Sticky rule found when the rule is deleted, and take off what a WhileTrue rule gave after five minutes", func() {

@@ -306,6 +306,18 @@ var _ = Describe("A project", func() {
 		h.ExpectReady(project, v1alpha1.ReasonLooking)
 	})
 
+	It("is looked at as often as a shorter interval asks for, not only after the longer one", func() {
+		project := h.NewProject(every(time.Hour))
+		run := h.NewRun("a", "baseline")
+		h.AddActiveRun("a")
+		apply(project, run)
+		h.EditTags("a", []string{"foreign"}, nil)
+		editProject(project, func(p *v1alpha1.TrackingProject) { p.Spec.Interval.Duration = 2 * time.Second })
+		h.Step(3 * time.Second)
+		h.Refresh(run)
+		Expect(run.Status.TagNames).To(Equal("baseline,foreign"))
+	})
+
 	It("counts its runs and their tags, at most once a minute", func() {
 		project := h.NewProject(every(time.Second))
 		h.ExpectApplied(project)

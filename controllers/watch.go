@@ -32,7 +32,7 @@ type watch struct {
 }
 
 // newWatch adds what sees pods and nodes to the manager. Until notify is called, nobody is told.
-func newWatch(mgr manager.Manager, o Options) (*watch, error) {
+func newWatch(ctx context.Context, mgr manager.Manager, o Options) (*watch, error) {
 	w := &watch{notice: func(evidence.Change) {}}
 	w.store = evidence.New(evidence.Options{Clock: o.Clock, Keys: binding.Keys, Changed: w.changed})
 	w.bound = binding.NewIndex(w.store)
@@ -47,10 +47,13 @@ func newWatch(mgr manager.Manager, o Options) (*watch, error) {
 		return nil, fmt.Errorf("make a client for the owners of pods: %w", err)
 	}
 	w.owners = evidencefeed.NewOwners(evidencefeed.OwnersOptions{
-		Metadata: client, Mapper: mgr.GetRESTMapper(), Store: w.store, Wanted: func(namespace string) bool { return hasProject(mgr.GetClient(), namespace) },
+		Metadata: client, Mapper: mgr.GetRESTMapper(), Store: w.store, Wanted: func(namespace string) bool { return hasProject(ctx, mgr.GetClient(), namespace) },
 		Clock: o.Clock, Log: mgr.GetLogger().WithName("owners"),
 	})
-	w.told = &unreadable{recorder: mgr.GetEventRecorder("runtag"), store: w.store, reader: mgr.GetClient(), said: map[types.UID]bool{}}
+	w.told = &unreadable{
+		recorder: mgr.GetEventRecorder("runtag"), store: w.store, said: map[types.UID]bool{},
+		tracked: func(namespace string) bool { return hasProject(ctx, mgr.GetClient(), namespace) },
+	}
 	for _, runnable := range []manager.Runnable{w.feeder, w.owners, w.told} {
 		if err := mgr.Add(runnable); err != nil {
 			return nil, err
@@ -68,10 +71,10 @@ func (w *watch) changed(c evidence.Change) {
 	w.told.say(c.Pods...)
 }
 
-// hasProject says whether runs of a namespace are tracked.
-func hasProject(reader client.Reader, namespace string) bool {
+// hasProject says whether runs of a namespace are tracked, as far as the cache knows.
+func hasProject(ctx context.Context, reader client.Reader, namespace string) bool {
 	var projects v1alpha1.TrackingProjectList
-	err := reader.List(context.Background(), &projects, client.InNamespace(namespace), client.Limit(1), client.UnsafeDisableDeepCopy)
+	err := reader.List(ctx, &projects, client.InNamespace(namespace), client.Limit(1), client.UnsafeDisableDeepCopy)
 	return err == nil && len(projects.Items) > 0
 }
 
@@ -83,7 +86,8 @@ const mostSaid = 10_000
 type unreadable struct {
 	recorder events.EventRecorder
 	store    *evidence.Store
-	reader   client.Reader
+	// tracked says whether runs of a namespace are tracked.
+	tracked func(namespace string) bool
 
 	mu      sync.Mutex
 	leading bool
@@ -115,7 +119,7 @@ func (u *unreadable) say(pods ...*evidence.Pod) {
 			}
 		}
 		u.mu.Lock()
-		speak := u.leading && !u.said[about] && hasProject(u.reader, p.Namespace)
+		speak := u.leading && !u.said[about] && u.tracked(p.Namespace)
 		if speak {
 			if len(u.said) > mostSaid {
 				clear(u.said) // to say it once more is better than to remember for ever

@@ -6,12 +6,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
-	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/evidence"
 )
 
@@ -24,11 +21,6 @@ func (n *notes) Eventf(regarding, _ runtime.Object, _, reason, _, note string, a
 }
 
 func TestUnreadableIsSaidOnce(t *testing.T) {
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	project := &v1alpha1.TrackingProject{ObjectMeta: metav1.ObjectMeta{Namespace: "ml", Name: "capsules"}}
 	pod := func(namespace, name, job string, unreadable ...string) *evidence.Pod {
 		p := &evidence.Pod{Namespace: namespace, Name: name, UID: types.UID(namespace + name), Unreadable: unreadable}
 		if job != "" {
@@ -39,8 +31,7 @@ func TestUnreadableIsSaidOnce(t *testing.T) {
 	there := evidence.New(evidence.Options{})
 	var heard notes
 	u := &unreadable{
-		recorder: &heard, store: there, said: map[types.UID]bool{},
-		reader: fake.NewClientBuilder().WithScheme(scheme).WithObjects(project).Build(),
+		recorder: &heard, store: there, said: map[types.UID]bool{}, tracked: func(namespace string) bool { return namespace == "ml" },
 	}
 	u.say(pod("ml", "early", "", "WANDB_RUN_ID")) // another replica leads
 	u.leading = true

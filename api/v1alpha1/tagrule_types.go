@@ -103,11 +103,9 @@ type TagRuleStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	// matchedRuns counts the TrainingRuns for which the rule holds, or for which it found a fact that stays.
 	// +optional
-	// +kubebuilder:default=0
 	MatchedRuns int32 `json:"matchedRuns"`
 	// heldRuns counts the TrainingRuns that remember a tag of the rule.
 	// +optional
-	// +kubebuilder:default=0
 	HeldRuns int32 `json:"heldRuns"`
 	// lastMatch is when the rule matched one more run.
 	// +optional

@@ -55,7 +55,7 @@ func pathCommand() *cobra.Command {
 They are downloaded or built first if need be; the progress goes to stderr.
 
 With --nodes, the folder of what simulated nodes need follows after a colon: kube-scheduler, kube-controller-manager and
-kwok. They are always built, once, which takes two minutes or so.`,
+kwok. They are always built, once, which takes two to five minutes.`,
 		Example: `  export PATH="$(bin/controlplane path):$PATH"`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

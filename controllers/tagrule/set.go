@@ -42,6 +42,9 @@ func (r *Rule) SelectsNamespace(of map[string]string) bool {
 	return r.namespaces.Matches(labels.Set(of))
 }
 
+// Evaluated says whether it matters what the rule says now.
+func (r *Rule) Evaluated() bool { return r.Spec.Mode == rules.Enforce || r.Spec.Mode == rules.Report }
+
 // Set is the rules that there are, by the cache, each compiled once per generation. It is safe for concurrent use.
 type Set struct {
 	reader client.Reader
@@ -93,7 +96,7 @@ func (s *Set) SummaryKeys(ctx context.Context, namespace string) ([]string, erro
 	}
 	keys := map[string]bool{}
 	for _, rule := range all {
-		if rule.Program == nil || rule.Spec.Mode == rules.Suspend || rule.Spec.Mode == rules.Retract {
+		if rule.Program == nil || !rule.Evaluated() {
 			continue
 		}
 		for _, key := range rule.Program.SummaryKeys() {

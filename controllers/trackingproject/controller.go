@@ -168,7 +168,9 @@ func (c *Controller) writeStatus(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// jittered spreads periodic work by 5 %, so that many projects do not look at the same time.
-func jittered(d time.Duration) time.Duration { return wait.Jitter(d, 0.05) }
+// jitter is by how much periodic work is spread, so that many projects do not look at the same time.
+const jitter = 0.05
+
+func jittered(d time.Duration) time.Duration { return wait.Jitter(d, jitter) }
 
 var _ reconcile.Reconciler = &Controller{}

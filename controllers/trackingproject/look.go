@@ -72,6 +72,7 @@ func (s *scope) fullDue() bool {
 // look lists what is due and queues the TrainingRuns whose run changed.
 func (c *Controller) look(ctx context.Context, s *scope) error {
 	asked := s.project.Annotations[v1alpha1.AnnotationLookAt]
+	s.hasten()
 	full := s.fullDue()
 	if !full && s.memory.activeAt.After(s.now) {
 		return nil
@@ -100,6 +101,16 @@ func (c *Controller) look(ctx context.Context, s *scope) error {
 		s.tracker.SetPrimed()
 	}
 	return nil
+}
+
+// hasten brings looks forward that were put off by longer intervals than those of the spec now.
+func (s *scope) hasten() {
+	m, spec := s.memory, s.project.Spec
+	for at, interval := range map[*time.Time]time.Duration{&m.activeAt: spec.Interval.Duration, &m.fullAt: spec.FullInterval.Duration} {
+		if latest := s.now.Add(time.Duration(float64(interval) * (1 + jitter))); at.After(latest) {
+			*at = s.now.Add(jittered(interval))
+		}
+	}
 }
 
 // activeLook lists what is active or was since the last look, and asks by id for what left that list or was not found.

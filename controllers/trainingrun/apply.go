@@ -116,6 +116,16 @@ func (j *job) entry(change tags.SeenChange, at time.Time) v1alpha1.TagHistory {
 	return historyEntry(change, at, source, by)
 }
 
+// evidence is what made the rule true that gives a tag.
+func (j *job) evidence(name string) string {
+	for _, t := range j.run.Status.RuleTags {
+		if t.Tag == name && t.Rule == j.rules[name] {
+			return t.Reason
+		}
+	}
+	return ""
+}
+
 // source is who declared a tag that we changed.
 func (j *job) source(name string) v1alpha1.TagSource {
 	if source, ok := j.sources[name]; ok {
@@ -201,7 +211,7 @@ func (c *Controller) sent(j *job, result backend.Result) {
 		for _, change := range tags.Diff(result.Before.Tags, result.After.Tags, j.dialect) {
 			entry := j.entry(change, o.at)
 			o.changes = append(o.changes, entry)
-			c.report(j.run, j.run.Status.Run, entry)
+			c.report(j.run, j.run.Status.Run, entry, j.evidence(change.Name))
 		}
 		c.announce(j.run, o.changes)
 		c.Metrics.Lagged(o.at.Sub(j.noticed))
@@ -213,13 +223,16 @@ func (c *Controller) sent(j *job, result backend.Result) {
 }
 
 // report writes the audit line and counts the change.
-func (c *Controller) report(run *v1alpha1.TrainingRun, on *v1alpha1.RunStatus, change v1alpha1.TagHistory) {
+func (c *Controller) report(run *v1alpha1.TrainingRun, on *v1alpha1.RunStatus, change v1alpha1.TagHistory, evidence string) {
 	line := audit.Line{
 		Time: change.Time.Time, Namespace: run.Namespace, TrainingRun: run.Name, Project: run.Spec.ProjectRef.Name,
 		Tag: change.Tag, Change: string(change.Change), Source: string(change.Source), FieldManager: change.By,
 	}
 	if on != nil {
 		line.Run = on.ID
+	}
+	if change.Source == v1alpha1.TagSourceRule {
+		line.FieldManager, line.Rule, line.Evidence = "", change.By, evidence
 	}
 	c.Audit.Write(line)
 	c.Metrics.TagChanged(string(change.Source), string(change.Change))

@@ -73,13 +73,8 @@ func (c *Controller) ask(ctx context.Context, s *scope, all []*tagrule.Rule) ([]
 	for _, rule := range all {
 		a := rules.Asked{Spec: s.named(rule.Spec), Broken: rule.Program == nil}
 		a.Selected = !there || rule.SelectsNamespace(namespace.Labels) && rule.SelectsRun(in.Labels)
-		evaluated := a.Selected && !a.Broken && there && c.Synced() && (rule.Spec.Mode == rules.Enforce || rule.Spec.Mode == rules.Report)
-		if evaluated {
-			v, known := s.memory.verdicts[rule.Spec.Key]
-			if !known || v.uid != rule.UID || v.generation != rule.Generation || v.input != hash {
-				v = verdict{uid: rule.UID, generation: rule.Generation, input: hash, said: rule.Program.Eval(in)}
-				v.said.Tags = s.canonical(v.said.Tags)
-			}
+		if a.Selected && !a.Broken && there && c.Synced() && rule.Evaluated() {
+			v := s.verdictOf(rule, &in, hash)
 			verdicts[rule.Spec.Key], a.Verdict = v, v.said
 		}
 		if rule.Spec.Mode == rules.Report && c.Tally.Note(rule, s.key(), a.Verdict.Outcome == rules.True, s.now) {
@@ -89,6 +84,17 @@ func (c *Controller) ask(ctx context.Context, s *scope, all []*tagrule.Rule) ([]
 	}
 	s.memory.verdicts = verdicts
 	return asked, nil
+}
+
+// verdictOf is what a rule says of the run: what it said last, if neither it nor anything it can read changed since.
+func (s *scope) verdictOf(rule *tagrule.Rule, in *rules.Input, hash uint64) verdict {
+	v, known := s.memory.verdicts[rule.Spec.Key]
+	if known && v.uid == rule.UID && v.generation == rule.Generation && v.input == hash {
+		return v
+	}
+	v = verdict{uid: rule.UID, generation: rule.Generation, input: hash, said: rule.Program.Eval(*in)}
+	v.said.Tags = s.canonical(v.said.Tags)
+	return v
 }
 
 // named gives a rule whose tags have the names that this tracker gives them.

@@ -42,7 +42,7 @@ func (c *Controller) writeStatus(ctx context.Context, s *scope) error {
 	}
 	s.memory.done = nil
 	for _, change := range s.seen {
-		c.report(s.run, s.run.Status.Run, change)
+		c.report(s.run, s.run.Status.Run, change, "")
 	}
 	if lost := s.lost(); lost > 0 {
 		c.Metrics.Drifted(lost)

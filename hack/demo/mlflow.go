@@ -169,6 +169,7 @@ func (m *mlflow) tries() []string {
 		"kubectl label trun -l tag.runtag.dev/reviewed tag.runtag.dev/reviewed-",
 		patch("trun", object(m.cast().late), `"tags":["mine"]`),
 		m.personAdds(m.cast().late, "by-hand"),
+		"kubectl get ctrule",
 		"kubectl explain trainingrun.spec",
 	}
 }

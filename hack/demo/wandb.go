@@ -131,6 +131,7 @@ func (w *wandb) tries() []string {
 		"kubectl label trun -l tag.runtag.dev/reviewed tag.runtag.dev/reviewed-",
 		patch("trun", object(w.cast().late), `"tags":["mine"]`),
 		w.personAdds(w.cast().late, "by-hand"),
+		"kubectl get ctrule",
 		"kubectl explain trainingrun.spec",
 		"curl -s " + w.base + "/_runtag/requests",
 	}

@@ -20,6 +20,8 @@ type Line struct {
 	Source string
 	// FieldManager declared the tag, where it is known.
 	FieldManager string
+	// Rule gave the tag, or had given it, and Evidence is what made it true.
+	Rule, Evidence string
 }
 
 // Log writes the lines with the logger named "audit".
@@ -34,8 +36,10 @@ func (l *Log) Write(line Line) {
 		"time", line.Time.UTC().Format(time.RFC3339Nano), "namespace", line.Namespace, "trainingRun", line.TrainingRun,
 		"project", line.Project, "run", line.Run, "tag", line.Tag, "change", line.Change, "source", line.Source,
 	}
-	if line.FieldManager != "" {
-		values = append(values, "fieldManager", line.FieldManager)
+	for _, more := range []struct{ key, value string }{{"fieldManager", line.FieldManager}, {"rule", line.Rule}, {"evidence", line.Evidence}} {
+		if more.value != "" {
+			values = append(values, more.key, more.value)
+		}
 	}
 	l.log.Info("tag changed", values...)
 }

@@ -31,6 +31,18 @@ func TestWriteWritesOneJSONLine(t *testing.T) {
 			},
 		},
 		{
+			reason: "a change that a rule caused names the rule, and what made it true",
+			line: audit.Line{
+				Time: at, Namespace: "team", TrainingRun: "a", Project: "capsules", Run: "3f9a1c",
+				Tag: "preempted", Change: "Added", Source: "Rule", Rule: "ClusterTagRule/preempted", Evidence: "pod a: DisruptionTarget=PreemptionByScheduler",
+			},
+			want: map[string]any{
+				"logger": "audit", "level": 0.0, "msg": "tag changed", "time": "2026-11-24T09:00:00.0000005Z",
+				"namespace": "team", "trainingRun": "a", "project": "capsules", "run": "3f9a1c",
+				"tag": "preempted", "change": "Added", "source": "Rule", "rule": "ClusterTagRule/preempted", "evidence": "pod a: DisruptionTarget=PreemptionByScheduler",
+			},
+		},
+		{
 			reason: "a change that was seen has no field manager, and a tag may hold anything",
 			line: audit.Line{
 				Time: at, Namespace: "team", TrainingRun: "a", Project: "capsules", Run: "3f9a1c",

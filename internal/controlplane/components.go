@@ -87,10 +87,11 @@ var recipes = []recipe{
 //go:embed controllermanager/main.go
 var controllerManager string
 
-// nodeRecipes are for what simulated nodes need on top.
+// nodeRecipes are for what simulated nodes need on top. Where kube-apiserver was built before, the first takes half a
+// minute too, since Go has most of its packages already.
 var nodeRecipes = []recipe{
-	{component: KubeScheduler, source: kubernetesSource, pkg: "k8s.io/kubernetes/cmd/kube-scheduler", usually: 30 * time.Second},
-	{component: KubeControllerManager, source: kubernetesSource, main: controllerManager, usually: 30 * time.Second},
+	{component: KubeScheduler, source: kubernetesSource, pkg: "k8s.io/kubernetes/cmd/kube-scheduler", usually: 3 * time.Minute},
+	{component: KubeControllerManager, source: kubernetesSource, main: controllerManager, usually: time.Minute},
 	{component: Kwok, source: kwokSource, pkg: "sigs.k8s.io/kwok/cmd/kwok", usually: time.Minute},
 }
 

@@ -56,7 +56,7 @@ func Locate(ctx context.Context, log Logf) (Binaries, error) {
 }
 
 // LocateForNodes is Locate for kube-scheduler, kube-controller-manager and kwok, which nobody has prebuilt: they come
-// from our cache, whatever KUBEBUILDER_ASSETS says, and are built from source first, which takes two minutes or so.
+// from our cache, whatever KUBEBUILDER_ASSETS says, and are built from source first, which takes two to five minutes.
 func LocateForNodes(ctx context.Context, log Logf) (Binaries, error) {
 	l, err := newLocator(log)
 	if err != nil {

@@ -19,13 +19,15 @@ type tracer struct {
 	*expression
 	state interpreter.EvalState
 	atoms []atom
+	// other: what is read now was only found to be something else than it is compared with.
+	other bool
 }
 
 // atom is one thing that was read, as evidence shows it.
 type atom struct {
 	// what names it, so that it is shown once.
 	what, text string
-	// absent: it says that there was nothing; it is shown only where nothing else is.
+	// absent: it says what there was not; it is shown only where nothing else is.
 	absent bool
 	// at is when it came to be so; zero for what has no time.
 	at time.Time
@@ -81,6 +83,12 @@ func (t *tracer) call(e ast.Expr, want bool) {
 		} else {
 			t.support(args[2], want)
 		}
+	case operators.Equals, operators.NotEquals:
+		before := t.other
+		t.other = want == (call.FunctionName() == operators.NotEquals)
+		t.support(args[0], want)
+		t.support(args[1], want)
+		t.other = before
 	case operators.Index:
 		t.keyed(args[0], args[1], e)
 		t.support(args[0], want)
@@ -125,9 +133,9 @@ func (t *tracer) field(e ast.Expr) {
 	case operand.Kind() == ast.IdentKind && operand.AsIdent() == "labels":
 		t.note(atom{what: "labels." + sel.FieldName(), text: "label " + sel.FieldName() + "=" + shown(t.valueOf(e))})
 	case of.IsExactType(runType) && sel.FieldName() != "summary":
-		t.note(atom{what: "run." + sel.FieldName(), text: "run." + sel.FieldName() + "=" + shown(t.valueOf(e))})
+		t.note(atom{what: "run." + sel.FieldName(), text: "run." + sel.FieldName() + "=" + shown(t.valueOf(e)), absent: t.other})
 	case of.IsExactType(podType) && sel.FieldName() != "name" && sel.FieldName() != "node" && sel.FieldName() != "images":
-		t.note(atom{what: "pod." + sel.FieldName(), text: sel.FieldName() + "=" + shown(t.valueOf(e))})
+		t.note(atom{what: "pod." + sel.FieldName(), text: sel.FieldName() + "=" + shown(t.valueOf(e)), absent: t.other})
 	default:
 		t.support(operand, true)
 	}
