@@ -68,7 +68,7 @@ func (s State) Active() bool {
 	return s == StatePending || s == StateRunning || s == StatePreempting
 }
 
-// Query selects runs of the project. Exactly one of its kinds is used: IDs, Names, Since, All or AnyTag.
+// Query selects runs of the project. Exactly one of its kinds is used: IDs, Names, Since, All, AnyTag or Select.
 type Query struct {
 	// IDs asks for the runs with these ids; at most Limits.Read of them.
 	IDs []string
@@ -80,10 +80,12 @@ type Query struct {
 	All bool
 	// AnyTag asks for the runs that carry at least one of these tags, in whatever state; see Carries.
 	AnyTag []string
+	// Select asks for the runs that it matches.
+	Select *Selection
 
 	// WithoutTags leaves out the runs that carry one of these tags. It is for All and AnyTag; other kinds ignore it.
 	WithoutTags []string
-	// Newest gives the newest first, by CreatedAt, and not the oldest. It is for All and AnyTag; other kinds ignore it.
+	// Newest gives the newest first, by CreatedAt, and not the oldest. It is for All, AnyTag and Select; other kinds ignore it.
 	// A run that is made while pages are read may then move others to the next page, which come twice.
 	Newest bool
 

@@ -46,6 +46,8 @@ type NewRun struct {
 	// State is backend.StateRunning, backend.StateFinished or backend.StateFailed; empty is finished.
 	State backend.State
 	Tags  tags.Set
+	// Group is as in backend.Run. It is set only where Traits.Groups is.
+	Group string
 	// Age is how long ago it was made. Runs without are made one after the other, though maybe in the same second.
 	Age time.Duration
 	// Metrics are the latest values of what it has logged; they may be NaN or infinite.
@@ -78,6 +80,8 @@ type Traits struct {
 	TagByTag bool
 	// Origins says that runs can tell in which pod they were made and which run they are a part of.
 	Origins bool
+	// Groups says that runs can be in a group.
+	Groups bool
 	// Odd are tags that the tracker takes and keeps exactly, as odd as it allows.
 	Odd []tags.Tag
 	// Refused are tags that the tracker does not take.

@@ -23,6 +23,8 @@ func (c *Client) List(ctx context.Context, query backend.Query, cursor string) (
 
 func (c *Client) list(ctx context.Context, query backend.Query, cursor string) (backend.Page, error) {
 	switch {
+	case query.Select != nil:
+		return c.listSelected(ctx, query, cursor)
 	case query.All, len(query.AnyTag) > 0:
 		return c.listTagged(ctx, query, cursor)
 	case len(query.IDs) > 0:

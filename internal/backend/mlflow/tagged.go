@@ -8,18 +8,31 @@ import (
 	"github.com/runtag/runtag/internal/backend"
 )
 
-// listTagged gives all runs, or those with one of the tags. There is no OR, so each tag is a search of its own; they are
-// merged in the order of the list, which gives each run once.
+// listTagged gives all runs, or those with one of the tags. There is no OR, so each tag is a search of its own.
 func (c *Client) listTagged(ctx context.Context, query backend.Query, cursor string) (backend.Page, error) {
 	filters := []string{""}
 	if !query.All {
 		filters = tagFilters(query.AnyTag)
 	}
+	return c.listMerged(ctx, query, filters, cursor, experimentsFor, func(run backend.Run) bool { return query.WantsTags(Dialect(), run.Tags) })
+}
+
+// listSelected gives the runs that match. More ids than fit in a filter are several searches.
+func (c *Client) listSelected(ctx context.Context, query backend.Query, cursor string) (backend.Page, error) {
+	maxAge := experimentsFor
+	if len(query.Select.IDs) > 0 && cursor == "" {
+		maxAge = experimentsAgain // a run that somebody names may be in an experiment that is new
+	}
+	return c.listMerged(ctx, query, selectionFilters(*query.Select), cursor, maxAge, func(run backend.Run) bool { return query.Select.Matches(Dialect(), run) })
+}
+
+// listMerged merges searches in the order of the list, which gives each run once, and leaves out what is not wanted.
+func (c *Client) listMerged(ctx context.Context, query backend.Query, filters []string, cursor string, maxAge time.Duration, wanted func(backend.Run) bool) (backend.Page, error) {
 	m, err := newMerge(len(filters), query.Newest, cursor)
-	if err != nil {
+	if err != nil || len(filters) == 0 {
 		return backend.Page{}, err
 	}
-	ids, err := c.resolve(ctx, experimentsFor)
+	ids, err := c.resolve(ctx, maxAge)
 	if err != nil || len(ids) == 0 {
 		return backend.Page{}, err
 	}
@@ -32,7 +45,7 @@ func (c *Client) listTagged(ctx context.Context, query backend.Query, cursor str
 		page.ServerTime = earliest(page.ServerTime, at)
 	}
 	for r, more := m.next(); more; r, more = m.next() {
-		if run := c.run(r); query.WantsTags(Dialect(), run.Tags) {
+		if run := c.run(r); wanted(run) {
 			page.Runs = append(page.Runs, run)
 		}
 	}

@@ -141,21 +141,8 @@ func (c *Client) readBatch(ctx context.Context, op string, batch []*item) (map[s
 	}
 	q.op = op
 	found := make(map[string]seen, len(ids))
-	cursor := ""
-	for pages := 0; pages <= len(ids); pages++ {
-		runs, page, err := c.page(ctx, q, cursor)
-		if err != nil {
-			return nil, err
-		}
-		for _, run := range runs {
-			found[run.ID] = run
-		}
-		if page.Next == "" || len(found) == len(ids) {
-			return found, nil
-		}
-		cursor = page.Next
-	}
-	return nil, c.malformed(op, fmt.Sprintf("a list of %d runs does not end", len(ids)))
+	_, err = c.readWhole(ctx, q, func(run seen) { found[run.ID] = run })
+	return found, err
 }
 
 // decide asks what to write, and says whether there is anything. began is when the read began.

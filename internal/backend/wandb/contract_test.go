@@ -50,6 +50,7 @@ func (h *harness) Traits() backendtest.Traits {
 	longest := strings.Repeat("é", maxTag)
 	return backendtest.Traits{
 		Recreate: true,
+		Groups:   true,
 		TagByTag: h.bulk,
 		Odd: tagsOf("a b", "a,b", "k=v", "=", ",", "Tag", "tag", " blank ", "日本", "🚀", "\u00e9", "e\u0301", `"quoted"`, `back\slash`, "it's", "it",
 			"<b>", "&amp;", "tab\there", "null", "true", "$in", "{}", longest),
@@ -116,7 +117,7 @@ func (p *project) Create(t *testing.T, runs ...backendtest.NewRun) []string {
 		if state == "" {
 			state = string(backend.StateFinished)
 		}
-		p.put(t, wandbtest.Run{ID: id, DisplayName: r.Name, State: state, Tags: slices.Sorted(maps.Keys(r.Tags)), CreatedAt: time.Now().Add(-r.Age)})
+		p.put(t, wandbtest.Run{ID: id, DisplayName: r.Name, State: state, Group: r.Group, Tags: slices.Sorted(maps.Keys(r.Tags)), CreatedAt: time.Now().Add(-r.Age)})
 		if err := p.h.tracker.SetMetrics(p.path(id), r.Metrics); err != nil {
 			t.Fatal(err)
 		}

@@ -38,6 +38,9 @@ type question struct {
 
 // List gives one page of the runs that match.
 func (c *Client) List(ctx context.Context, query backend.Query, cursor string) (backend.Page, error) {
+	if query.Select != nil && len(query.Select.IDs) > 0 {
+		return c.listChosen(ctx, query)
+	}
 	q, err := c.question(query)
 	if err != nil {
 		return backend.Page{}, err
@@ -57,6 +60,10 @@ func (c *Client) question(query backend.Query) (question, error) {
 	q := question{op: "list runs of " + c.place(), order: oldestFirst, metrics: query.Summary, matches: func(backend.Run) bool { return true }}
 	var filter map[string]any
 	switch {
+	case query.Select != nil:
+		filter, q.asked = selectionFilter(*query.Select), len(query.Select.IDs)
+		q.matches = func(r backend.Run) bool { return query.Select.Matches(c.Dialect(), r) }
+		q.order = orderOf(query)
 	case len(query.IDs) > 0:
 		wanted := setOf(query.IDs)
 		q.op, q.asked = "read runs of "+c.place(), len(query.IDs)
@@ -72,11 +79,9 @@ func (c *Client) question(query backend.Query) (question, error) {
 	case query.All, len(query.AnyTag) > 0:
 		filter = tagFilter(query)
 		q.matches = func(r backend.Run) bool { return query.WantsTags(c.Dialect(), r.Tags) }
-		if query.Newest {
-			q.order = newestFirst
-		}
+		q.order = orderOf(query)
 	default:
-		return q, &backend.Error{Kind: backend.Unsupported, Op: q.op, Message: "the query names no ids, no names, no time, no tags and not all runs"}
+		return q, &backend.Error{Kind: backend.Unsupported, Op: q.op, Message: "the query names no ids, no names, no time, no tags, no selection and not all runs"}
 	}
 	encoded, err := json.Marshal(filter)
 	if err != nil {
@@ -103,6 +108,13 @@ const (
 	oldestFirst = "+created_at"
 	newestFirst = "-created_at"
 )
+
+func orderOf(query backend.Query) string {
+	if query.Newest {
+		return newestFirst
+	}
+	return oldestFirst
+}
 
 // tagFilter filters by tags alone. On a list, $in asks for one of them and $nin for none.
 func tagFilter(query backend.Query) map[string]any {

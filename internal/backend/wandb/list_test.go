@@ -91,6 +91,14 @@ func TestRequestOfAList(t *testing.T) {
 		{"times are UTC and end in Z, or the server matches nothing", backend.Query{Since: since},
 			`{"$or":[{"state":{"$in":["running","pending","preempting"]}},{"heartbeatAt":{"$gt":"2026-07-15T10:00:00Z"}},{"createdAt":{"$gt":"2026-07-15T10:00:00Z"}}]}`, "+created_at"},
 		{"ids are names on W&B", backend.Query{IDs: []string{"a", `"]}}`}}, `{"name":{"$in":["a","\"]}}"]}}`, "+created_at"},
+		{"a selection of nothing in particular is an empty filter", backend.Query{Select: &backend.Selection{}, Newest: true}, `{}`, "-created_at"},
+		{"each tag is a condition, by operators that are documented", backend.Query{Select: &backend.Selection{Tags: []string{"a", `"]}}`}, WithoutTags: []string{"b"}, Groups: []string{"g"}}},
+			`{"$and":[{"tags":{"$in":["a"]}},{"tags":{"$in":["\"]}}"]}},{"tags":{"$nin":["b"]}},{"group":{"$in":["g"]}}]}`, "+created_at"},
+		{"times are cut to the second outside of them", backend.Query{Select: &backend.Selection{CreatedAfter: since, CreatedBefore: since}},
+			`{"$and":[{"createdAt":{"$gt":"2026-07-15T10:00:00Z"}},{"createdAt":{"$lt":"2026-07-15T10:00:01Z"}}]}`, "+created_at"},
+		{"a whole second is left as it is", backend.Query{Select: &backend.Selection{CreatedBefore: since.Truncate(time.Second)}}, `{"$and":[{"createdAt":{"$lt":"2026-07-15T10:00:00Z"}}]}`, "+created_at"},
+		{"states go as they are", backend.Query{Select: &backend.Selection{States: []backend.State{"failed", "killed"}}}, `{"$and":[{"state":{"$in":["failed","killed"]}}]}`, "+created_at"},
+		{"but for those that nobody knows", backend.Query{Select: &backend.Selection{States: []backend.State{"failed", "unknown"}}}, `{}`, "+created_at"},
 		{"names are display names", backend.Query{Names: []string{`o'brien "x"`}}, `{"displayName":{"$in":["o'brien \"x\""]}}`, "+created_at"},
 	}
 	for _, tc := range cases {
@@ -127,6 +135,8 @@ func TestListBelievesNoFilter(t *testing.T) {
 		"any tag":      {AnyTag: []string{"x", "t"}},
 		"without tags": {All: true, WithoutTags: []string{"not"}},
 		"both":         {AnyTag: []string{"t", "T"}, WithoutTags: []string{"not"}},
+		"selection":    {Select: &backend.Selection{Tags: []string{"t"}}},
+		"selected ids": {Select: &backend.Selection{IDs: []string{"a", "x"}, WithoutTags: []string{"not"}}},
 	} {
 		page, err := f.client(t).List(t.Context(), query, "")
 		if err != nil || len(page.Runs) != 1 || page.Runs[0].ID != "a" {
@@ -230,6 +240,10 @@ func TestRefusedSizesShrink(t *testing.T) {
 		t.Errorf("limits = %+v, want 50 ids in one read", got)
 	}
 	// A client that has not learnt it yet does so on the way.
+	page, err := f.client(t).List(t.Context(), backend.Query{Select: &backend.Selection{IDs: append(ids, "r000")}}, "")
+	if err != nil || len(page.Runs) != 100 || page.Next != "" {
+		t.Errorf("a selection by 100 ids gives %d runs, %v; want all, on one page", len(page.Runs), err)
+	}
 	results, err := f.client(t).Change(t.Context(), addToAll(100, "", add("ours")))
 	if err != nil {
 		t.Fatal(err)
