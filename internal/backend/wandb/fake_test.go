@@ -164,17 +164,24 @@ func listOf(nodes []string) string {
 	return `{"data":{"viewer":{"id":"v"},"project":{"runs":{"edges":[` + strings.Join(nodes, ",") + `],"pageInfo":{"endCursor":"end","hasNextPage":false}}}}}`
 }
 
+// named gives the runs that a filter names, be it as one condition of several.
 func (f *fake) named(a asked) []string {
-	var filter struct {
+	type condition struct {
 		Name struct {
 			In []string `json:"$in"`
 		} `json:"name"`
 	}
+	var filter struct {
+		condition
+		And []condition `json:"$and"`
+	}
 	_ = json.Unmarshal([]byte(a.text("filters")), &filter)
 	var nodes []string
-	for _, name := range filter.Name.In {
-		if run := f.runs[name]; run != nil {
-			nodes = append(nodes, run.json())
+	for _, c := range append(filter.And, filter.condition) {
+		for _, name := range c.Name.In {
+			if run := f.runs[name]; run != nil {
+				nodes = append(nodes, run.json())
+			}
 		}
 	}
 	return nodes
