@@ -74,7 +74,7 @@ func parse(d tags.Dialect, c Change) (puts, takes []tags.Tag, err error) {
 
 // contradiction finds two parts of a change of which only one can be meant.
 func contradiction(d tags.Dialect, c Change) error {
-	added, removed, renamed := map[string]tags.Tag{}, map[tags.Tag]bool{}, map[tags.Tag]bool{}
+	valued, removed, renamed := map[string]tags.Tag{}, map[tags.Tag]bool{}, map[tags.Tag]bool{}
 	for _, name := range c.Remove {
 		removed[read(d, name)] = true
 	}
@@ -83,12 +83,13 @@ func contradiction(d tags.Dialect, c Change) error {
 		if removed[tag] {
 			return fmt.Errorf("tag %q is both added and removed: take it out of one of them", d.Format(tag))
 		}
-		if other, twice := added[tag.Key]; twice && tag.Value != "" && other.Value != tag.Value {
+		if tag.Value == "" {
+			continue
+		}
+		if other, twice := valued[tag.Key]; twice && other != tag {
 			return fmt.Errorf("tags %q and %q are both added, and a run can have but one value for a key: choose one", d.Format(other), d.Format(tag))
 		}
-		if tag.Value != "" || added[tag.Key].Value == "" {
-			added[tag.Key] = tag
-		}
+		valued[tag.Key] = tag
 	}
 	for _, r := range c.Rename {
 		from, to := read(d, r.From), read(d, r.To)

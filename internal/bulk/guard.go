@@ -116,3 +116,27 @@ func (j judge) declares(key, raw string) bool {
 	}
 	return false
 }
+
+// Forbids says why an entry must not be carried out as a whole; empty if nothing stands against it.
+func Forbids(d tags.Dialect, g Guard, e Entry) Reason {
+	j := g.judge(d)
+	edit := e.Edit()
+	for _, key := range edit.Remove {
+		if before := e.Before[key]; before != nil {
+			if reason := j.take(key, *before); reason != "" {
+				return reason
+			}
+		}
+	}
+	for key, value := range edit.Set {
+		if before := e.Before[key]; before != nil {
+			if reason := j.take(key, *before); reason != "" {
+				return reason
+			}
+		}
+		if reason := j.put(key, value); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
