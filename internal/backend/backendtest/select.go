@@ -34,9 +34,15 @@ func (f *fixture) selectable() []string {
 	return f.project.Create(f.t, news...)
 }
 
-func testSelect(t *testing.T, h Harness) {
-	f := open(t, h, Options{Page: 2})
-	made := f.selectable()
+type selectCase struct {
+	reason string
+	sel    backend.Selection
+	want   []string // the oldest first
+}
+
+// selectCases are about the runs of selectable.
+func (f *fixture) selectCases(made []string) []selectCase {
+	f.t.Helper()
 	at := func(i int) time.Time { return f.get(made[i]).CreatedAt }
 	pick := func(is ...int) (ids []string) {
 		for _, i := range is {
@@ -50,11 +56,7 @@ func testSelect(t *testing.T, h Harness) {
 		}
 		return pick(is...)
 	}
-	cases := []struct {
-		reason string
-		sel    backend.Selection
-		want   []string // the oldest first
-	}{
+	return []selectCase{
 		{"nothing said is every run", backend.Selection{}, pick(5, 4, 3, 2, 1, 0)},
 		{"one tag", backend.Selection{Tags: []string{"a"}}, pick(2, 1, 0)},
 		{"all of the tags, not one of them", backend.Selection{Tags: []string{"b", "a"}}, pick(1)},
@@ -82,7 +84,12 @@ func testSelect(t *testing.T, h Harness) {
 		{"all at once", backend.Selection{Tags: []string{"a"}, WithoutTags: []string{"not"}, States: []backend.State{backend.StateFailed, backend.StateFinished},
 			IDs: made, CreatedAfter: at(2), CreatedBefore: at(0)}, pick(1)},
 	}
-	for _, c := range cases {
+}
+
+func testSelect(t *testing.T, h Harness) {
+	f := open(t, h, Options{Page: 2})
+	made := f.selectable()
+	for _, c := range f.selectCases(made) {
 		t.Run(c.reason, func(t *testing.T) {
 			f := f.in(t)
 			want := slices.Clone(c.want)
