@@ -75,7 +75,13 @@ func (b bulk) run(ctx context.Context) error {
 	if err := b.count(ctx); err != nil {
 		return err
 	}
-	if b.dryRun == "server" || b.change.Status.Planned == nil || *b.change.Status.Planned == 0 {
+	switch st := b.change.Status; {
+	case b.dryRun == "server":
+		return b.print()
+	case number(st.Planned) > 0:
+	case len(st.Skipped) > 0:
+		return errNothing
+	default:
 		return b.print()
 	}
 	if !b.yes {
@@ -125,7 +131,7 @@ func (s *session) follow(ctx context.Context, change *v1alpha1.TagChange, bar *t
 			return false, nil
 		}
 		if gone {
-			return false, fmt.Errorf("TagChange %s was deleted, which stops it: %d runs were dealt with", change.Name, now.Status.Done)
+			return false, fmt.Errorf("TagChange %s was deleted, which stops it: %s were dealt with", change.Name, nRuns(now.Status.Done))
 		}
 		*change = *now
 		ready := meta.FindStatusCondition(now.Status.Conditions, v1alpha1.ConditionReady)
@@ -146,11 +152,7 @@ func (s *session) follow(ctx context.Context, change *v1alpha1.TagChange, bar *t
 	})
 	bar.Clear()
 	if errors.Is(err, errTimeout) {
-		why := "the operator has said nothing of it; is it running?"
-		if ready := meta.FindStatusCondition(change.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
-			why = ready.Reason + ": " + ready.Message
-		}
-		return fmt.Errorf("%w: %s", errTimeout, why)
+		return fmt.Errorf("%w: %s", errTimeout, readiness(change.Status.Conditions))
 	}
 	return err
 }
@@ -173,7 +175,7 @@ func (b bulk) count(ctx context.Context) error {
 		return err
 	}
 	st := b.change.Status
-	text := fmt.Sprintf("%d runs", number(st.Matched))
+	text := nRuns(number(st.Matched))
 	if b.change.Spec.Select != nil {
 		mirrored, err := b.mirrored(ctx)
 		if err != nil {
@@ -181,7 +183,7 @@ func (b bulk) count(ctx context.Context) error {
 		}
 		text += fmt.Sprintf(", %d of them mirrored", mirrored)
 	}
-	if err := say(b.ErrOut, "%s; tags of %d would change", text, number(st.Planned)); err != nil {
+	if err := say(b.ErrOut, "%s; tags of %s would change", text, nRuns(number(st.Planned))); err != nil {
 		return err
 	}
 	return b.saySkipped()
@@ -194,10 +196,10 @@ func (b bulk) mirrored(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	runs, err := b.list(ctx, &selection{fields: "spec.projectRef.name=" + escapeField(name)})
+	tracked, err := b.list(ctx, &selection{fields: "spec.projectRef.name=" + escapeField(name)})
 	ids := map[string]bool{}
-	for i := range runs {
-		if id := runID(&runs[i]); id != "" && matches(p.dialect, &runs[i], b.change.Spec.Select) {
+	for i := range tracked {
+		if id := runID(&tracked[i]); id != "" && matches(p.dialect, &tracked[i], b.change.Spec.Select) {
 			ids[id] = true
 		}
 	}
@@ -264,7 +266,7 @@ func (b bulk) apply(ctx context.Context) error {
 	if b.objects() {
 		err = b.print()
 	} else {
-		err = say(b.Out, "tags of %d runs changed by TagChange %s; take it back: kubectl runtag undo %s -n %s", number(st.Changed), name, name, b.namespace)
+		err = say(b.Out, "tags of %s changed by TagChange %s; take it back: kubectl runtag undo %s -n %s", nRuns(number(st.Changed)), name, name, b.namespace)
 	}
 	if err != nil || len(st.Skipped) == 0 {
 		return err
@@ -288,10 +290,18 @@ func failure(c *v1alpha1.TagChange) error {
 	case ready == nil || ready.Status == metav1.ConditionTrue:
 		return nil
 	case ready.Reason == v1alpha1.ReasonTooManyRuns:
-		return fmt.Errorf("%d runs match, and at most %d may be changed at once; select fewer, or take --max-runs %d: nothing was done",
-			number(c.Status.Matched), c.Spec.MaxRuns, number(c.Status.Matched))
+		return fmt.Errorf("%s match, and --max-runs is %d: nothing was done; select fewer, or take --max-runs %d",
+			nRuns(number(c.Status.Matched)), c.Spec.MaxRuns, number(c.Status.Matched))
 	}
 	return fmt.Errorf("TagChange %s: %s: %s", c.Name, ready.Reason, ready.Message)
+}
+
+// nRuns counts runs in words.
+func nRuns(n int32) string {
+	if n == 1 {
+		return "1 run"
+	}
+	return fmt.Sprintf("%d runs", n)
 }
 
 func number(n *int32) int32 {

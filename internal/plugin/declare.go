@@ -12,13 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
-	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/plugin/edit"
 	"github.com/runtag/runtag/internal/plugin/terminal"
 	"github.com/runtag/runtag/internal/tags"
@@ -84,6 +82,8 @@ type edited struct {
 	run    *v1alpha1.TrainingRun
 	result edit.Result
 	err    error
+	// answered is the hash of the declarations that the status answered when the run was edited.
+	answered string
 }
 
 // declare edits runs and says of each, in their order, what was done.
@@ -257,87 +257,8 @@ func (e editing) try(ctx context.Context, r *edited) error {
 	if err := e.client.Patch(ctx, r.run, client.RawPatch(types.MergePatchType, text), options...); err != nil {
 		return fmt.Errorf("write TrainingRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
 	}
+	r.answered = r.run.Status.ObservedDeclarations
 	return nil
-}
-
-// waitFor waits until status says of every run that the tags are on it, or off it.
-func (e editing) waitFor(ctx context.Context, done []edited) error {
-	timeout := e.timeout
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
-	defer cancel()
-	waiting := map[types.UID]edited{}
-	for _, r := range done {
-		if len(r.result.Present)+len(r.result.Absent) > 0 {
-			waiting[r.run.UID] = r
-		}
-	}
-	options := []client.ListOption{client.InNamespace(e.namespace)}
-	switch {
-	case len(waiting) == 0:
-		return nil
-	case e.allNamespaces:
-		options = nil
-	case len(waiting) == 1:
-		for _, r := range waiting {
-			options = append(options, client.MatchingFields{"metadata.name": r.run.Name})
-		}
-	}
-	total := len(waiting)
-	bar := terminal.NewBar(e.errTerminal(), "on the tracker", total)
-	err := e.until(ctx, &v1alpha1.TrainingRunList{}, options, func(object client.Object, gone bool) (bool, error) {
-		run, ok := object.(*v1alpha1.TrainingRun)
-		r, asked := waiting[object.GetUID()]
-		if !ok || !asked {
-			return false, nil
-		}
-		if gone {
-			return false, fmt.Errorf("TrainingRun %s/%s was deleted meanwhile", run.Namespace, run.Name)
-		}
-		r.run = run
-		waiting[run.UID] = r
-		if e.landed(r) {
-			delete(waiting, run.UID)
-			bar.Set(total-len(waiting), total)
-		}
-		return len(waiting) == 0, nil
-	})
-	bar.Clear()
-	if !errors.Is(err, errTimeout) {
-		return err
-	}
-	return e.late(waiting)
-}
-
-// landed says whether the status of a run shows what was asked for.
-func (e editing) landed(r edited) bool {
-	p := e.projects[client.ObjectKey{Namespace: r.run.Namespace, Name: r.run.Spec.ProjectRef.Name}]
-	on := observed(p.dialect, r.run)
-	for _, name := range r.result.Present {
-		if !backend.Carries(p.dialect, on, name) {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(r.result.Absent, func(name string) bool { return p.dialect.Has(on, name) })
-}
-
-// late says of the runs that were waited for in vain what their status says.
-func (e editing) late(waiting map[types.UID]edited) error {
-	late := slices.SortedFunc(maps.Values(waiting), func(a, b edited) int {
-		return strings.Compare(a.run.Namespace+"/"+a.run.Name, b.run.Namespace+"/"+b.run.Name)
-	})
-	for _, r := range late {
-		why := "the operator has said nothing of it yet; is it running?"
-		if ready := meta.FindStatusCondition(r.run.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
-			why = ready.Reason + ": " + ready.Message
-		}
-		if err := say(e.ErrOut, "%s: not there yet: %s", r.run.Name, why); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: %d of the runs; what was declared stays declared, and lands later", errTimeout, len(waiting))
 }
 
 // editable gives a run with what has to be known to edit it.

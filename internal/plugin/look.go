@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -160,11 +159,7 @@ func describe(run *v1alpha1.TrainingRun) string {
 
 func (l *looking) late(waiting []*v1alpha1.TrainingRun) error {
 	for _, run := range waiting {
-		why := "the operator has not answered; is it running?"
-		if ready := meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
-			why = ready.Reason + ": " + ready.Message
-		}
-		if err := say(l.ErrOut, "%s: not looked at yet: %s", run.Name, why); err != nil {
+		if err := say(l.ErrOut, "%s: not looked at yet: %s", run.Name, readiness(run.Status.Conditions)); err != nil {
 			return err
 		}
 	}

@@ -154,7 +154,9 @@ func (l *listing) table() *terminal.Table {
 
 func (l *listing) row(run *v1alpha1.TrainingRun) []terminal.Cell {
 	var cells []terminal.Cell
-	add := func(text string, style terminal.Style) { cells = append(cells, terminal.Cell{Text: text, Style: style}) }
+	add := func(text string, style terminal.Style) {
+		cells = append(cells, terminal.Cell{Text: text, Style: style})
+	}
 	if l.allNamespaces {
 		add(run.Namespace, terminal.Plain)
 	}

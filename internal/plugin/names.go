@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +19,10 @@ var errNoRun = errors.New("there is no such run")
 
 // find gives the TrainingRun that a person names by its name, its run's id or the URL of the run's page.
 func (s *session) find(ctx context.Context, name string, allNamespaces bool) (*v1alpha1.TrainingRun, error) {
+	if strings.HasPrefix(name, "-") {
+		return nil, usagef("%s stands where a run is named: flags go before --", name)
+	}
+	name = withoutKind(name, "trainingrun", "trainingruns", "trun")
 	id, page := name, ""
 	if strings.Contains(name, "://") {
 		var ok bool
@@ -47,6 +52,15 @@ func (s *session) find(ctx context.Context, name string, allNamespaces bool) (*v
 		runs = onPage(called(runs, name, id), page)
 	}
 	return s.theOne(runs, name, allNamespaces)
+}
+
+// withoutKind takes the kind off a name as -o name has it, such as trainingrun.tracking.runtag.dev/capsules-3f9a1c.
+func withoutKind(name string, kinds ...string) string {
+	kind, rest, ok := strings.Cut(name, "/")
+	if kind, _, _ = strings.Cut(kind, "."); ok && slices.Contains(kinds, kind) {
+		return rest
+	}
+	return name
 }
 
 // escapeField writes a value of a field selector.

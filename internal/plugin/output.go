@@ -40,7 +40,9 @@ func (o *output) check() error {
 }
 
 // objects says whether objects are shown, for programs, and nothing else.
-func (o *output) objects() bool { return o.format == "json" || o.format == "yaml" || o.format == "name" }
+func (o *output) objects() bool {
+	return o.format == "json" || o.format == "yaml" || o.format == "name"
+}
 
 // print shows objects as kubectl does: several as one list, but names one a line.
 func (o *output) print(s *session, objects []client.Object, single bool) error {

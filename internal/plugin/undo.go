@@ -31,7 +31,7 @@ kubectl get tchg lists the TagChanges.`,
 				return err
 			}
 			var done v1alpha1.TagChange
-			key := client.ObjectKey{Namespace: s.namespace, Name: args[0]}
+			key := client.ObjectKey{Namespace: s.namespace, Name: withoutKind(args[0], "tagchange", "tagchanges", "tchg")}
 			if err := s.client.Get(cmd.Context(), key, &done); err != nil {
 				return fmt.Errorf("read TagChange %s: %w", key, err)
 			}
