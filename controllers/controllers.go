@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/runtag/runtag/controllers/tagchange"
 	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/controllers/trackingproject"
 	"github.com/runtag/runtag/controllers/trainingrun"
@@ -37,10 +38,12 @@ type Options struct {
 	Version    string
 }
 
-// Workers: a pass over a TrainingRun never waits for a tracker, one over a TrackingProject for as long as a look takes.
+// Workers: a pass over a TrainingRun never waits for a tracker, one over a TrackingProject for as long as a
+// look takes, and one over a TagChange while it lists runs.
 const (
 	runWorkers     = 16
 	projectWorkers = 32
+	changeWorkers  = 8
 )
 
 // Add adds everything that runs to the manager.
@@ -88,6 +91,13 @@ func Add(ctx context.Context, mgr manager.Manager, o Options) error {
 		Evidence: watch.store, Bound: watch.bound, Rules: ruleOptions.Set,
 	}).SetupWithManager(mgr, projectWorkers, watch.feeder.WaitForSync); err != nil {
 		return fmt.Errorf("set up the TrackingProject controller: %w", err)
+	}
+	changes := &trigger.Trigger{}
+	if err := tagchange.New(tagchange.Options{
+		Client: writer, Live: mgr.GetAPIReader(), Clock: o.Clock, Recorder: recorder, Audit: audit.New(mgr.GetLogger()),
+		Registry: registry, Changes: changes, Runs: runs, Ceiling: o.Ceiling,
+	}).SetupWithManager(mgr, changeWorkers, watch.feeder.WaitForSync); err != nil {
+		return fmt.Errorf("set up the TagChange controller: %w", err)
 	}
 	for _, rules := range []*tagrule.Controller{tagrule.ForTagRules(ruleOptions), tagrule.ForClusterTagRules(ruleOptions)} {
 		if err := rules.SetupWithManager(mgr); err != nil {

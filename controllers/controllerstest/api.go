@@ -14,7 +14,7 @@ import (
 
 // Write is one write of the operator to the API server.
 type Write struct {
-	Kind string // TrainingRun, TrackingProject, TagRule or ClusterTagRule
+	Kind string // TrainingRun, TrackingProject, TagRule, ClusterTagRule or TagChange
 	Key  types.NamespacedName
 	// Status: the status was written, and not the object itself.
 	Status bool
@@ -127,6 +127,11 @@ func (w *statusWriter) Patch(ctx context.Context, obj client.Object, patch clien
 	return w.api.write(obj, patch, true, func() error { return w.SubResourceWriter.Patch(ctx, obj, patch, opts...) })
 }
 
+// Update writes an object as a whole.
+func (a *API) Update(ctx context.Context, obj client.Object, opts ...client.UpdateOption) error {
+	return a.record(obj, Write{Kind: kindOf(obj), Key: client.ObjectKeyFromObject(obj)}, func() error { return a.Client.Update(ctx, obj, opts...) })
+}
+
 func (a *API) write(obj client.Object, patch client.Patch, status bool, do func() error) error {
 	data, err := patch.Data(obj)
 	if err != nil {
@@ -163,6 +168,7 @@ const (
 	kindProject     = "TrackingProject"
 	kindRule        = "TagRule"
 	kindClusterRule = "ClusterTagRule"
+	kindChange      = "TagChange"
 )
 
 func kindOf(obj client.Object) string {
@@ -175,6 +181,8 @@ func kindOf(obj client.Object) string {
 		return kindRule
 	case *v1alpha1.ClusterTagRule:
 		return kindClusterRule
+	case *v1alpha1.TagChange:
+		return kindChange
 	default:
 		return fmt.Sprintf("%T", obj)
 	}
@@ -189,6 +197,8 @@ func objectOf(kind string) client.Object {
 		return &v1alpha1.TagRule{}
 	case kindClusterRule:
 		return &v1alpha1.ClusterTagRule{}
+	case kindChange:
+		return &v1alpha1.TagChange{}
 	}
 	return &v1alpha1.TrainingRun{}
 }

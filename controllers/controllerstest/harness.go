@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/tagchange"
 	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/controllers/trackingproject"
 	"github.com/runtag/runtag/controllers/trainingrun"
@@ -101,10 +102,11 @@ type Harness struct {
 
 // operator is what a restart makes anew.
 type operator struct {
-	runs, projects, rules, clusterRules *queue
-	run                                 *trainingrun.Controller
-	project                             *trackingproject.Controller
-	rule, clusterRule                   *tagrule.Controller
+	runs, projects, rules, clusterRules, changes *queue
+	run                                          *trainingrun.Controller
+	project                                      *trackingproject.Controller
+	rule, clusterRule                            *tagrule.Controller
+	change                                       *tagchange.Controller
 	// Evidence is what the operator saw of pods and nodes.
 	Evidence *evidence.Store
 	Registry *tracking.Registry
@@ -203,7 +205,7 @@ func (h *Harness) boot() {
 		ceiling = *h.options.Ceiling
 	}
 	ctx, cancel := context.WithCancel(h.ctx)
-	o := &operator{runs: newQueue(), projects: newQueue(), rules: newQueue(), clusterRules: newQueue(), failures: map[string]int{}}
+	o := &operator{runs: newQueue(), projects: newQueue(), rules: newQueue(), clusterRules: newQueue(), changes: newQueue(), failures: map[string]int{}}
 	o.Registry = tracking.NewRegistry(h.Clock, batch.Options{Clock: h.Clock, Log: h.Log.Logger()})
 	ended := make(chan error, 1)
 	go func() { ended <- o.Registry.Start(ctx) }()
@@ -211,8 +213,10 @@ func (h *Harness) boot() {
 		cancel()
 		h.g.Expect(<-ended).To(gomega.Succeed())
 	}
-	toRuns, toProjects, toRules, toClusterRules := &trigger.Trigger{}, &trigger.Trigger{}, &trigger.Trigger{}, &trigger.Trigger{}
-	for to, queue := range map[*trigger.Trigger]*queue{toRuns: o.runs, toProjects: o.projects, toRules: o.rules, toClusterRules: o.clusterRules} {
+	toRuns, toProjects, toRules, toClusterRules, toChanges := &trigger.Trigger{}, &trigger.Trigger{}, &trigger.Trigger{}, &trigger.Trigger{}, &trigger.Trigger{}
+	for to, queue := range map[*trigger.Trigger]*queue{
+		toRuns: o.runs, toProjects: o.projects, toRules: o.rules, toClusterRules: o.clusterRules, toChanges: o.changes,
+	} {
 		h.g.Expect(to.Source(nil).Start(ctx, queue)).To(gomega.Succeed())
 	}
 	rules := tagrule.Options{
@@ -225,6 +229,10 @@ func (h *Harness) boot() {
 		Client: h.API, Live: h.cluster.GetAPIReader(), Clock: h.Clock, Recorder: h.Events, Audit: audit.New(h.Log.Logger()),
 		Metrics: own, Registry: o.Registry, Runs: toRuns, Projects: toProjects, Ceiling: ceiling,
 		Evidence: o.Evidence, Synced: func() bool { return true }, Bound: bound, Rules: rules.Set, Tally: rules.Tally, Report: rules.Changed,
+	})
+	o.change = tagchange.New(tagchange.Options{
+		Client: h.API, Live: h.cluster.GetAPIReader(), Clock: h.Clock, Recorder: h.Events, Audit: audit.New(h.Log.Logger()),
+		Registry: o.Registry, Changes: toChanges, Runs: toRuns, Ceiling: ceiling,
 	})
 	o.project = trackingproject.New(trackingproject.Options{
 		Client: h.API, Clock: h.Clock, Recorder: h.Events, Metrics: own, Registry: o.Registry, Runs: toRuns, Projects: toProjects,
@@ -256,6 +264,9 @@ func (h *Harness) Restart() {
 			h.runs.Add(requestFor(&r))
 		}
 		h.queueRules(ns)
+		for _, c := range h.changesIn(ns) {
+			h.changes.Add(requestFor(&c))
+		}
 	}
 	h.queueRules("")
 }

@@ -31,6 +31,9 @@ func (h *Harness) checkInvariants() {
 		for _, p := range h.projectsIn(ns) {
 			h.checkKstatus(&p, p.Status.ObservedGeneration, p.Status.Conditions)
 		}
+		for _, c := range h.changesIn(ns) {
+			h.checkKstatus(&c, c.Status.ObservedGeneration, c.Status.Conditions)
+		}
 		for _, r := range h.rulesIn(ns) {
 			h.checkKstatus(&r, r.Status.ObservedGeneration, r.Status.Conditions)
 		}
@@ -166,6 +169,8 @@ func conditionOf(obj client.Object, kind string) *metav1.Condition {
 	case *v1alpha1.TagRule:
 		return meta.FindStatusCondition(o.Status.Conditions, kind)
 	case *v1alpha1.ClusterTagRule:
+		return meta.FindStatusCondition(o.Status.Conditions, kind)
+	case *v1alpha1.TagChange:
 		return meta.FindStatusCondition(o.Status.Conditions, kind)
 	}
 	return nil

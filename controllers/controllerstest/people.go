@@ -93,6 +93,12 @@ func (h *Harness) changed(obj client.Object) {
 	case *v1alpha1.TagRule, *v1alpha1.ClusterTagRule:
 		h.cached(objectOf(kindOf(obj)), key, obj.GetResourceVersion())
 		h.ruleChanged(obj)
+	case *v1alpha1.TagChange:
+		if h.cached(&v1alpha1.TagChange{}, key, obj.GetResourceVersion()) {
+			h.gone(obj, key)
+			return
+		}
+		h.changes.Add(requestFor(obj))
 	}
 }
 

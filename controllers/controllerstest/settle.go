@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/tagchange"
 	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/internal/backend/batch"
 )
@@ -93,7 +94,7 @@ func (h *Harness) to(t time.Time) {
 // nextTimer queues what is due and gives the time of the next timer.
 func (h *Harness) nextTimer() time.Time {
 	var next time.Time
-	for _, q := range []*queue{h.projects, h.runs, h.rules, h.clusterRules} {
+	for _, q := range []*queue{h.projects, h.runs, h.rules, h.clusterRules, h.changes} {
 		if at := q.due(h.Clock.Now()); next.IsZero() || !at.IsZero() && at.Before(next) {
 			next = at
 		}
@@ -102,7 +103,7 @@ func (h *Harness) nextTimer() time.Time {
 }
 
 func (h *Harness) queued() int {
-	return h.runs.len() + h.projects.len() + h.rules.len() + h.clusterRules.len()
+	return h.runs.len() + h.projects.len() + h.rules.len() + h.clusterRules.len() + h.changes.len()
 }
 
 func (h *Harness) reconcile(passes map[string]int) {
@@ -151,7 +152,7 @@ func (h *Harness) next() (q *queue, controller reconcile.Reconciler, request rec
 		kind       string
 	}{
 		{h.projects, h.project, "TrackingProject"}, {h.runs, h.run, "TrainingRun"},
-		{h.rules, h.rule, "TagRule"}, {h.clusterRules, h.clusterRule, "ClusterTagRule"},
+		{h.rules, h.rule, "TagRule"}, {h.clusterRules, h.clusterRule, "ClusterTagRule"}, {h.changes, h.change, "TagChange"},
 	} {
 		if request, ok := in.queue.pop(h.options.Order); ok {
 			return in.queue, in.controller, request, in.kind + " " + request.String(), true
@@ -200,6 +201,9 @@ func (h *Harness) sync(writes []Write) {
 			version = never
 		}
 		before := h.last[w.Key]
+		if w.Kind != kindRun && w.Kind != kindProject && w.Kind != kindRule && w.Kind != kindClusterRule && w.Kind != kindChange {
+			continue // ConfigMaps are not cached
+		}
 		switch gone := h.cached(obj, w.Key, version); {
 		case gone:
 			h.gone(obj, w.Key)
@@ -207,8 +211,26 @@ func (h *Harness) sync(writes []Write) {
 			h.runs.Add(reconcile.Request{NamespacedName: w.Key})
 		case w.Kind == kindRun && before != nil && tagrule.RuleTagsChanged(before, h.last[w.Key]):
 			h.rulesConcerned(before, h.last[w.Key])
+		case w.Kind == kindChange && tagchange.Finished(obj):
+			h.othersOf(obj)
 		}
 	}
+}
+
+// othersOf queues the TagChanges that may wait for one that is out of the way.
+func (h *Harness) othersOf(done client.Object) {
+	for _, c := range h.changesIn(done.GetNamespace()) {
+		if !tagchange.Finished(&c) {
+			h.changes.Add(requestFor(&c))
+		}
+	}
+}
+
+func (h *Harness) changesIn(namespace string) []v1alpha1.TagChange {
+	h.t.Helper()
+	var list v1alpha1.TagChangeList
+	h.g.Expect(h.Admin.List(h.ctx, &list, client.InNamespace(namespace))).To(gomega.Succeed())
+	return list.Items
 }
 
 // rulesConcerned queues the rules of which TrainingRuns remember something.
@@ -266,8 +288,14 @@ func older(a, b string) bool {
 func (h *Harness) gone(obj client.Object, key types.NamespacedName) {
 	h.t.Helper()
 	request := reconcile.Request{NamespacedName: key}
-	if _, ok := obj.(*v1alpha1.TrackingProject); ok {
+	switch obj.(type) {
+	case *v1alpha1.TrackingProject:
 		h.projects.Add(request)
+		return
+	case *v1alpha1.TagChange:
+		h.changes.Add(request)
+		obj.SetNamespace(key.Namespace)
+		h.othersOf(obj)
 		return
 	}
 	h.runs.Add(request)

@@ -141,7 +141,7 @@ func (s *Suite) startCaches(tb controlplane.TB) error {
 	limited, cancel := context.WithTimeout(ctx, syncLimit)
 	defer cancel()
 	for _, obj := range []client.Object{
-		&v1alpha1.TrainingRun{}, &v1alpha1.TrackingProject{}, &v1alpha1.TagRule{}, &v1alpha1.ClusterTagRule{}, &corev1.Namespace{},
+		&v1alpha1.TrainingRun{}, &v1alpha1.TrackingProject{}, &v1alpha1.TagRule{}, &v1alpha1.ClusterTagRule{}, &v1alpha1.TagChange{}, &corev1.Namespace{},
 	} {
 		if _, err := s.cluster.GetCache().GetInformer(limited, obj); err != nil {
 			return fmt.Errorf("fill the cache of %T: %w", obj, err)

@@ -33,7 +33,7 @@ func (c *Controller) putPage(ctx context.Context, s *scope, p *page, text string
 	if err := controllerutil.SetControllerReference(s.change, m, c.Client.Scheme()); err != nil {
 		return fmt.Errorf("make ConfigMap %s: %w", p.name, err)
 	}
-	err := c.Client.Create(ctx, m)
+	err := c.Client.Create(ctx, m, client.DisableReadYourWritesConsistency) // ConfigMaps are not cached
 	if apierrors.IsAlreadyExists(err) {
 		there := &corev1.ConfigMap{}
 		if err := c.Live.Get(ctx, client.ObjectKeyFromObject(m), there); err != nil {
@@ -43,7 +43,7 @@ func (c *Controller) putPage(ctx context.Context, s *scope, p *page, text string
 			return fmt.Errorf("ConfigMap %s is there already and is not of TagChange %s: delete or rename it", p.name, s.key())
 		}
 		m.ResourceVersion = there.ResourceVersion
-		err = c.Client.Update(ctx, m)
+		err = c.Client.Update(ctx, m, client.DisableReadYourWritesConsistency)
 	}
 	if err != nil {
 		return fmt.Errorf("write ConfigMap %s: %w", p.name, err)

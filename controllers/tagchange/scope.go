@@ -126,6 +126,10 @@ func (s *scope) refused(reason, format string, args ...any) {
 func (s *scope) over() {
 	at := metav1.NewTime(s.now.UTC().Truncate(time.Second))
 	s.change.Status.FinishedAt = &at
+	s.due = 0
+	if ttl := s.change.Spec.TTLAfterFinished; ttl != nil {
+		s.dueIn(ttl.Duration)
+	}
 }
 
 // summarize writes the conditions.

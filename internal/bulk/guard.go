@@ -39,7 +39,7 @@ func (r Reason) Sentence() string {
 // Skip is a tag that is left alone. A rename is done whole or not at all.
 type Skip struct {
 	Reason Reason
-	// Tag as the change names it.
+	// Tag is what the change asks for, by the name that Dialect.Format gives it.
 	Tag string
 }
 
