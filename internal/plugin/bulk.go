@@ -297,7 +297,7 @@ func failure(c *v1alpha1.TagChange) error {
 }
 
 // nRuns counts runs in words.
-func nRuns(n int32) string {
+func nRuns[N int | int32](n N) string {
 	if n == 1 {
 		return "1 run"
 	}

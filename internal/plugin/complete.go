@@ -85,7 +85,7 @@ func (f *Frame) completeTagThenRun(cmd *cobra.Command, args []string, typed stri
 		return f.completeTags(cmd, args, typed)
 	}
 	names, directive := f.completeRuns(cmd, args, typed)
-	if cmd.ArgsLenAtDash() < 0 {
+	if dash := cmd.ArgsLenAtDash(); dash < 0 || dash == len(args) { // cobra puts a "--" at the end
 		tags, _ := f.completeTags(cmd, args, typed)
 		names = append(names, tags...)
 	}

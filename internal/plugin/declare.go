@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,6 +28,9 @@ const atOnce = 8
 
 // defaultTimeout is how long --wait waits for runs.
 const defaultTimeout = time.Minute
+
+// patient is how often, and after which waits, a run is edited again that somebody else writes at the same time.
+var patient = wait.Backoff{Steps: 8, Duration: 10 * time.Millisecond, Factor: 2, Jitter: 0.1}
 
 // changing are the flags of the commands that change tags.
 type changing struct {
@@ -125,8 +129,11 @@ func (e editing) report(ctx context.Context, results []chan edited) error {
 	failed, refused := 0, 0
 	for _, result := range results {
 		r := <-result
-		if r.err != nil && ctx.Err() != nil {
+		switch {
+		case r.err != nil && ctx.Err() != nil:
 			return ctx.Err()
+		case apierrors.IsForbidden(r.err): // so it is for all
+			return r.err
 		}
 		var err error
 		bar.Above(func() { err = e.tell(r) })
@@ -135,8 +142,6 @@ func (e editing) report(ctx context.Context, results []chan edited) error {
 		}
 		bar.Step()
 		switch {
-		case apierrors.IsForbidden(r.err): // so it is for all
-			return r.err
 		case r.err != nil:
 			failed++
 			continue
@@ -221,7 +226,7 @@ func (e editing) tell(r edited) error {
 // one edits one run. Whoever changed it meanwhile is heeded: it is read and edited again.
 func (e editing) one(ctx context.Context, run *v1alpha1.TrainingRun) edited {
 	r := edited{run: run}
-	r.err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	r.err = retry.RetryOnConflict(patient, func() error {
 		err := e.try(ctx, &r)
 		if !apierrors.IsConflict(err) {
 			return err

@@ -84,7 +84,7 @@ func (e editing) waitFor(ctx context.Context, done []edited) error {
 	if err := e.late(waiting, "yet"); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %s; what was declared stays declared, and lands later", errTimeout, nRuns(int32(len(waiting))))
+	return fmt.Errorf("%w: %s; what was declared stays declared, and lands later", errTimeout, nRuns(len(waiting)))
 }
 
 // stuck says whether the operator has answered the edit, and says that only a person can help.

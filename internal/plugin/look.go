@@ -163,7 +163,7 @@ func (l *looking) late(waiting []*v1alpha1.TrainingRun) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: %d runs; the look was asked for, and comes as soon as it can", errTimeout, len(waiting))
+	return fmt.Errorf("%w: %s; the look was asked for, and comes as soon as it can", errTimeout, nRuns(len(waiting)))
 }
 
 // atProjects asks for looks at projects and waits until status.lookAt says that they were made.

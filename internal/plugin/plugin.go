@@ -7,10 +7,12 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/runtag/runtag/internal/plugin/terminal"
 )
@@ -35,6 +37,7 @@ var commands = []func(*Frame) *cobra.Command{
 
 // Main runs the plugin and gives its exit code.
 func Main(ctx context.Context, f Frame, args []string) int {
+	log.SetLogger(logr.Discard()) // the client's, which has nothing to say that its errors don't
 	cmd := New(&f)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
