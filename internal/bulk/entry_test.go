@@ -61,3 +61,13 @@ func TestEntryOnARun(t *testing.T) {
 		})
 	}
 }
+
+func TestUndoOfAValueThatIsGone(t *testing.T) {
+	entry := Entry{ID: "r", Before: map[string]*string{"k": ptr("v")}, After: map[string]*string{"k": ptr("w")}}
+	if undo, since := entry.Undo(nil); !undo.Empty() || cmp.Diff([]string{"k"}, since) != "" {
+		t.Errorf("%+v, changed since %q: somebody took it off since, and it does not come back", undo, since)
+	}
+	if undo, since := entry.Undo(tags.Set{"k": "w"}); cmp.Diff(tags.Edit{Set: tags.Set{"k": "v"}}, undo) != "" || since != nil {
+		t.Errorf("%+v, changed since %q: the value that was replaced comes back", undo, since)
+	}
+}

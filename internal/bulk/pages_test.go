@@ -100,6 +100,9 @@ func TestPagesOfMatches(t *testing.T) {
 		}
 		got = append(got, part...)
 	}
+	if !strings.Contains(pages[0], `"<b> & \"é`) {
+		t.Errorf("people can't read %.60q", pages[0])
+	}
 	odd.Tags = []string{"a", "k=v", "z"}
 	if len(got) != 3 || cmp.Diff(odd, got[0]) != "" {
 		t.Errorf("%+v, want first %+v", got, odd)

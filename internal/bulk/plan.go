@@ -50,53 +50,56 @@ type planner struct {
 // arrival is what becomes of a renamed tag.
 type arrival struct{ from, key, raw string }
 
-func (p *planner) skip(reason Reason, tag string) { p.skipped[Skip{Reason: reason, Tag: tag}] = true }
+func (p *planner) skip(reason Reason, tag tags.Tag) {
+	p.skipped[Skip{Reason: reason, Tag: p.dialect.Format(tag)}] = true
+}
 
 // leave takes off what is removed or renamed, and gives what arrives in its place, in an order of its own.
 func (p *planner) leave(c Change) []arrival {
-	removes, renames := map[tags.Tag]string{}, map[tags.Tag]Rename{}
+	removes, renames := map[tags.Tag]bool{}, map[tags.Tag]tags.Tag{}
 	for _, name := range c.Remove {
-		removes[read(p.dialect, name)] = name
+		removes[read(p.dialect, name)] = true
 	}
 	for _, r := range c.Rename {
-		renames[read(p.dialect, r.From)] = r
+		if to := read(p.dialect, r.To); to.Key != "" {
+			renames[read(p.dialect, r.From)] = to
+		}
 	}
 	delete(removes, tags.Tag{}) // what is no tag
 	delete(renames, tags.Tag{})
 	var arrivals []arrival
 	for key, value := range p.before {
-		if name, ok := named(p.dialect, removes, key, value); ok {
-			p.remove(name, key, value)
-		} else if r, ok := named(p.dialect, renames, key, value); ok {
-			arrivals = append(arrivals, p.rename(r, key, value)...)
+		if tag, ok := named(p.dialect, removes, key, value); ok {
+			p.remove(tag, key, value)
+		} else if from, ok := named(p.dialect, renames, key, value); ok {
+			arrivals = append(arrivals, p.rename(from, renames[from], key, value)...)
 		}
 	}
 	slices.SortFunc(arrivals, func(a, b arrival) int { return strings.Compare(a.from, b.from) })
 	return arrivals
 }
 
-// named finds what is asked of a tag on the run: by key and value, or else by the key alone.
-func named[T any](d tags.Dialect, asked map[tags.Tag]T, key, value string) (found T, ok bool) {
-	if !d.Pairs {
-		found, ok = asked[tags.Tag{Key: key}]
-		return found, ok
+// named finds the tag by which something is asked of what is on the run: by key and value, or else by the key alone.
+func named[T any](d tags.Dialect, asked map[tags.Tag]T, key, value string) (tag tags.Tag, ok bool) {
+	if tag = (tags.Tag{Key: key, Value: value}); d.Pairs {
+		if _, ok = asked[tag]; ok {
+			return tag, true
+		}
+		tag.Value = ""
 	}
-	if found, ok = asked[tags.Tag{Key: key, Value: value}]; !ok {
-		found, ok = asked[tags.Tag{Key: key}]
-	}
-	return found, ok
+	_, ok = asked[tag]
+	return tag, ok
 }
 
-func (p *planner) remove(name, key, value string) {
+func (p *planner) remove(tag tags.Tag, key, value string) {
 	if reason := p.judge.take(key, value); reason != "" {
-		p.skip(reason, name)
+		p.skip(reason, tag)
 		return
 	}
 	delete(p.after, key)
 }
 
-func (p *planner) rename(r Rename, key, value string) []arrival {
-	from, to := read(p.dialect, r.From), read(p.dialect, r.To)
+func (p *planner) rename(from, to tags.Tag, key, value string) []arrival {
 	next := raw(p.dialect, to)
 	if from.Value == "" && to.Value == "" {
 		next = value
@@ -105,11 +108,11 @@ func (p *planner) rename(r Rename, key, value string) []arrival {
 		return nil
 	}
 	if reason := p.judge.take(key, value); reason != "" {
-		p.skip(reason, r.From)
+		p.skip(reason, from)
 		return nil
 	}
 	if reason := p.judge.put(to.Key, next); reason != "" {
-		p.skip(reason, r.To)
+		p.skip(reason, to)
 		return nil
 	}
 	delete(p.after, key)
@@ -118,12 +121,14 @@ func (p *planner) rename(r Rename, key, value string) []arrival {
 
 // add puts tags on that are not there after all else. Pairs come first: they serve bare tags of their key.
 func (p *planner) add(names []string) {
-	names = slices.SortedFunc(slices.Values(names), func(a, b string) int {
-		x, y := read(p.dialect, a), read(p.dialect, b)
-		return cmp.Or(strings.Compare(x.Key, y.Key), -strings.Compare(x.Value, y.Value), strings.Compare(a, b))
+	wanted := make([]tags.Tag, len(names))
+	for i, name := range names {
+		wanted[i] = read(p.dialect, name)
+	}
+	slices.SortFunc(wanted, func(a, b tags.Tag) int {
+		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(b.Value, a.Value))
 	})
-	for _, name := range names {
-		tag := read(p.dialect, name)
+	for _, tag := range wanted {
 		now, there := p.after[tag.Key]
 		if tag.Key == "" || there && carried(p.dialect, tag, now) {
 			continue
@@ -136,7 +141,7 @@ func (p *planner) add(names []string) {
 			reason = p.judge.put(tag.Key, raw(p.dialect, tag))
 		}
 		if reason != "" {
-			p.skip(reason, name)
+			p.skip(reason, tag)
 			continue
 		}
 		p.after[tag.Key] = raw(p.dialect, tag)

@@ -66,6 +66,11 @@ func checkPlans(t *testing.T, d tags.Dialect, cases []planCase) {
 			if diff := cmp.Diff(set(d, c.want), on.Apply(got.Edit)); diff != "" || len(got.Skipped) > 0 {
 				t.Errorf("%q after %q (-want +got):\n%sskipped %v", c.on, c.change, diff, got.Skipped)
 			}
+			for range 20 { // of a map, what comes first is chance
+				if diff := cmp.Diff(got, Plan(d, on, change(c.change), free)); diff != "" {
+					t.Fatalf("planned again (-want +got):\n%s", diff)
+				}
+			}
 			if diff := cmp.Diff(set(d, c.on), on); diff != "" {
 				t.Errorf("the run as it was given is changed (-want +got):\n%s", diff)
 			}
@@ -184,6 +189,9 @@ func TestPlanUnderAGuard(t *testing.T) {
 		{"a renamed key is judged with its value", pairs, "k=v l=w", "k>n l>m", "k=v m=w", Guard{Excluded: []string{"n=v", "m=v"}, Policy: tags.Merge}, []Skip{{Excluded, "n"}}},
 		{"Exclusive wants the declared value", pairs, "", "+k=w +n=5", "n=5", Guard{Declared: declared("k=v n"), Exclusive: true, Policy: tags.Exclusive}, []Skip{{Exclusive, "k=w"}}},
 		{"what stays keeps its key from what comes", pairs, "a=1 b=2", "a>b b>c", "b=2", Guard{Declared: declared("b"), Policy: tags.Merge}, []Skip{{Declared, "b"}}},
+		{"a value that a key has already is no change", pairs, "k=w", "k>k=w", "k=w", Guard{}, nil},
+		{"a bare tag that a pair serves is not judged by itself", pairs, "", "+k +k=v", "k=v", Guard{Declared: declared("k=v"), Exclusive: true, Policy: tags.Exclusive}, nil},
+		{"what is asked twice is skipped once, by its one name", pairs, "k", "-k -k=True +m=true +m", "k", Guard{}, []Skip{{Policy, "k"}, {Policy, "m"}}},
 		{"a run without TrainingRun has the project's ceiling", plain, "", "+a", "", Guard{Policy: tags.Observe}, []Skip{{Policy, "a"}}},
 	}
 	for _, c := range cases {
@@ -238,9 +246,12 @@ func TestCheck(t *testing.T) {
 
 func TestWhatIsNoTagDoesNothing(t *testing.T) {
 	// An empty tag is on some runs of W&B, and nobody can name it.
-	on := tags.Set{"": "", "a": ""}
-	for _, d := range []tags.Dialect{plain, pairs} {
-		c := Change{Add: []string{"", "\xff"}, Remove: []string{"", "\xff"}, Rename: []Rename{{From: "", To: "b"}, {From: "\xff", To: "c"}}}
+	for i, d := range []tags.Dialect{plain, pairs, plain, pairs} {
+		on := tags.Set{"": "", "a": ""}
+		if i > 1 {
+			delete(on, "")
+		}
+		c := Change{Add: []string{"", "\xff"}, Remove: []string{"", "\xff"}, Rename: []Rename{{From: "", To: "b"}, {From: "\xff", To: "c"}, {From: "a", To: ""}}}
 		if got := Plan(d, on, c, free); !got.Edit.Empty() || len(got.Skipped) > 0 {
 			t.Errorf("%s: %+v", d.Tracker, got)
 		}
