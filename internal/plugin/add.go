@@ -14,14 +14,17 @@ func newAdd(f *Frame) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add TAG... RUN...",
 		Short: "Put tags on runs",
-		Long: `Put tags on runs. A tag is declared by a label of the TrainingRun where it is a valid name of one, else by an
-annotation: from then on it is kept on the run until it is taken off again. On MLflow "key=value" is a tag with a value.
+		Long: `Put tags on runs. A tag is declared by a label of the TrainingRun where it is
+a valid name of one, else by an annotation: from then on it is kept on the run
+until it is taken off again. On MLflow "key=value" is a tag with a value.
 
-Runs are named, or selected by flags; then all arguments are tags. Of tags and names, the first argument is a tag and
-those at the end that name runs are runs; "--" between them leaves no doubt.
+Runs are named, or selected by flags; then all arguments are tags. Of tags and
+names, the first argument is a tag and those at the end that name runs are
+runs; "--" between them leaves no doubt.
 
-With --project the tracker's own runs are tagged, whether Kubernetes mirrors them or not, by a TagChange: they are counted
-first, and nothing is changed before you agree. Such a tag is declared nowhere: nobody puts it back.`,
+With --project the tracker's own runs are tagged, whether Kubernetes mirrors
+them or not, by a TagChange: they are counted first, and nothing is changed
+before you agree. Such a tag is declared nowhere: nobody puts it back.`,
 		Example: `  kubectl runtag add baseline capsules-3f9a1c --wait
   kubectl runtag add baseline https://wandb.ai/acme/capsules/runs/3f9a1c
   kubectl runtag add "needs review" team=vision -- capsules-3f9a1c capsules-77b0d2

@@ -49,18 +49,18 @@ func (c *changing) addFlags(f *Frame, cmd *cobra.Command) {
 	c.output.add(cmd, "name", "json", "yaml")
 	flags := cmd.Flags()
 	flags.StringVar(&c.project, "project", "", "Change the runs of this TrackingProject on the tracker, imported or not, by a TagChange.")
-	c.addTracker(cmd)
+	c.addTracker(cmd, "How long --wait waits: 1m if not given. With --project it is as long as it takes.")
 	flags.Int32Var(&c.maxRuns, "max-runs", 1000, "With --project: change nothing if more runs match.")
 	flags.BoolVar(&c.wait, "wait", false, "Wait until the tags are on the tracker, or off it. With --project that is always waited for.")
 	complete(cmd, "project", f.completeProjects)
 }
 
 // addTracker adds the flags of what is done by a TagChange.
-func (c *changing) addTracker(cmd *cobra.Command) {
+func (c *changing) addTracker(cmd *cobra.Command, timeout string) {
 	flags := cmd.Flags()
 	flags.BoolVarP(&c.yes, "yes", "y", false, "Don't ask before the tracker's runs are changed.")
-	flags.DurationVar(&c.timeout, "timeout", 0, "How long to wait; 1m for TrainingRuns if not given, as long as it takes for a TagChange.")
-	flags.StringVar(&c.dryRun, "dry-run", "none", "none; client shows what would be sent; server has it checked, with --project counted, and keeps nothing.")
+	flags.DurationVar(&c.timeout, "timeout", 0, timeout)
+	flags.StringVar(&c.dryRun, "dry-run", "none", "none; client shows what would be sent; server, or no value, has it checked, a TagChange counted, and keeps nothing.")
 	flags.Lookup("dry-run").NoOptDefVal = "server"
 	complete(cmd, "dry-run", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"none", "client", "server"}, cobra.ShellCompDirectiveNoFileComp

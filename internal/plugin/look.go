@@ -33,10 +33,12 @@ func newLook(f *Frame) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "look [RUN...]",
 		Short: "Have the operator look at the tracker now",
-		Long: `Have the operator look at the tracker now, and wait for it: at runs that are named or selected, or with --project at
-all that a project tracks and may import. Without any of these, at all projects of the namespace.
+		Long: `Have the operator look at the tracker now, and wait for it: at runs that are
+named or selected, or with --project at all that a project tracks and may
+import. Without any of these, at all projects of the namespace.
 
-Active runs are looked at every spec.interval of their project anyway, all others every spec.fullInterval.`,
+Active runs are looked at every spec.interval of their project anyway, all
+others every spec.fullInterval.`,
 		Example: `  kubectl runtag look capsules-3f9a1c
   kubectl runtag look --with-tag baseline
   kubectl runtag look --project capsules`,

@@ -46,11 +46,13 @@ func newList(f *Frame) *cobra.Command {
 		Use:     "ls [RUN...]",
 		Aliases: []string{"list"},
 		Short:   "List runs with their tags, and who set them",
-		Long: `List runs with their state, tags, the sources of those, and age. A tag in parentheses is declared and not on the run
-yet. Sources: spec, label (or annotation), rule; run is what somebody set on the tracker.
+		Long: `List runs with their state, tags, the sources of those, and age. A tag in
+parentheses is declared and not on the run yet. Sources: spec, label (or
+annotation), rule; run is what somebody set on the tracker.
 
-With --project the tracker's own runs are listed, whether Kubernetes mirrors them or not: the operator is asked by a
-TagChange that changes nothing, and is deleted afterwards.`,
+With --project the tracker's own runs are listed, whether Kubernetes mirrors
+them or not: the operator is asked by a TagChange that changes nothing, and is
+deleted afterwards.`,
 		Example: `  kubectl runtag ls
   kubectl runtag ls --with-tag baseline --without-tag debug --sort age -o wide
   kubectl runtag ls -A --state running

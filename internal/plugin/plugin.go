@@ -6,6 +6,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ type Frame struct {
 	Config *genericclioptions.ConfigFlags
 }
 
-// commands are all commands, in the order in which help and documentation have them. Each has a file of its own.
+// commands are all commands. Each has a file of its own.
 var commands = []func(*Frame) *cobra.Command{
 	newAdd, newRemove, newRename, newUndo, newLook, newList, newTags,
 }
@@ -55,13 +56,15 @@ func New(f *Frame) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kubectl-runtag",
 		Short: "Tags of training runs, on W&B and MLflow",
-		Long: `Tags of training runs, on W&B and MLflow: see, add, remove and rename them, on runs that Kubernetes mirrors as
-TrainingRuns and, by a TagChange, on all others.
+		Long: `Tags of training runs, on W&B and MLflow: see, add, remove and rename them, on
+runs that Kubernetes mirrors as TrainingRuns and, by a TagChange, on all
+others.
 
-A run is named by the name of its TrainingRun, by its id on the tracker, or by the URL of its page.
+A run is named by the name of its TrainingRun, by its id on the tracker, or by
+the URL of its page.
 
-Exit codes: 0 all done; 1 nothing done, by an error; 2 wrong use; 3 done in part; 4 not seen done in time (--wait);
-130 interrupted.`,
+Exit codes: 0 all done; 1 nothing done, by an error; 2 wrong use; 3 done in
+part; 4 not seen done in time (--wait); 130 interrupted.`,
 		Example: `  kubectl runtag ls                                  # runs, their tags and who set them
   kubectl runtag add baseline capsules-3f9a1c        # tag a run
   kubectl runtag rename debug wip --project capsules --all   # on all runs of the tracker's project`,
@@ -77,6 +80,7 @@ Exit codes: 0 all done; 1 nothing done, by an error; 2 wrong use; 3 done in part
 	root.SetOut(f.Out)
 	root.SetErr(f.ErrOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", f.terminal().Width)))
 	f.addGlobalFlags(root)
 	for _, make := range commands {
 		root.AddCommand(make(f))

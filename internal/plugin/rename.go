@@ -15,13 +15,17 @@ func newRename(f *Frame) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rename OLD NEW RUN...",
 		Short: "Give a tag another name",
-		Long: `Give a tag another name, on runs that are named or selected. What declares it stays what it is: a label becomes a
-label, an annotation an annotation. What spec.tags declares is listed, for you to change in Git, or changed with --spec;
-if Git has the old name, it brings that back. What a rule gives is renamed in the rule.
+		Long: `Give a tag another name, on runs that are named or selected. What declares it
+stays what it is: a label becomes a label, an annotation an annotation. What
+spec.tags declares is listed, for you to change in Git, or changed with
+--spec; if Git has the old name, it brings that back. What a rule gives is
+renamed in the rule.
 
-On MLflow renaming "key" keeps its value; where a run has the new key already, that is kept.
+On MLflow renaming "key" keeps its value; where a run has the new key already,
+that is kept.
 
-With --project the tag is renamed on the tracker's own runs, whether Kubernetes mirrors them or not.`,
+With --project the tag is renamed on the tracker's own runs, whether
+Kubernetes mirrors them or not.`,
 		Example: `  kubectl runtag rename debug wip capsules-3f9a1c
   kubectl runtag rename debug wip --all
   kubectl runtag rename debug wip --project capsules --all --max-runs 5000`,

@@ -13,13 +13,16 @@ func newRemove(f *Frame) *cobra.Command {
 		Use:     "rm TAG... RUN...",
 		Aliases: []string{"remove"},
 		Short:   "Take tags off runs",
-		Long: `Take tags off runs, whoever put them there: what labels and annotations declare is declared no more, what nobody
-declares is asked off, and a rule that found the tag is overruled for that run. What spec.tags declares stays: the command
-says which field manager wrote it, since taking it off here would only last until that one writes again.
+		Long: `Take tags off runs, whoever put them there: what labels and annotations
+declare is declared no more, what nobody declares is asked off, and a rule
+that found the tag is overruled for that run. What spec.tags declares stays:
+the command says which field manager wrote it, since taking it off here would
+only last until that one writes again.
 
 On MLflow "key" stands for every value of the key, "key=value" for that one.
 
-Runs are named, or selected by flags, as for kubectl runtag add; with --project the tracker's own runs are meant.`,
+Runs are named, or selected by flags, as for kubectl runtag add; with
+--project the tracker's own runs are meant.`,
 		Example: `  kubectl runtag rm debug capsules-3f9a1c
   kubectl runtag rm debug --with-tag debug
   kubectl runtag rm debug --project capsules --with-tag debug --dry-run`,

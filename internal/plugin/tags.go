@@ -37,10 +37,12 @@ func newTags(f *Frame) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tags [PROJECT]",
 		Short: "Count a project's tags, the most used first",
-		Long: `Count the tags on the runs that Kubernetes mirrors, of a project or of the whole namespace, the most used first, and
-say where they come from: spec, label (or annotation), rule; run is what somebody set on the tracker.
+		Long: `Count the tags on the runs that Kubernetes mirrors, of a project or of the
+whole namespace, the most used first, and say where they come from: spec,
+label (or annotation), rule; run is what somebody set on the tracker.
 
-With --all the tags on all of the project's runs on the tracker are counted, mirrored or not.`,
+With --all the tags on all of the project's runs on the tracker are counted,
+mirrored or not.`,
 		Example: `  kubectl runtag tags
   kubectl runtag tags capsules
   kubectl runtag tags capsules --all`,

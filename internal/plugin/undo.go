@@ -14,8 +14,9 @@ func newUndo(f *Frame) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "undo TAGCHANGE",
 		Short: "Take a TagChange back",
-		Long: `Take a TagChange back: another one is made that puts each run's tags as they were, but for those that somebody changed
-since. It is counted first, and nothing is changed before you agree.
+		Long: `Take a TagChange back: another one is made that puts each run's tags as they
+were, but for those that somebody changed since. It is counted first, and
+nothing is changed before you agree.
 
 kubectl get tchg lists the TagChanges.`,
 		Example: `  kubectl runtag undo rename-debug-wip-x7k2p
@@ -41,7 +42,7 @@ kubectl get tchg lists the TagChanges.`,
 			return bulk{session: s, changing: &c, change: change}.run(cmd.Context())
 		},
 	}
-	c.addTracker(cmd)
+	c.addTracker(cmd, "How long to wait; as long as it takes if not given.")
 	c.output.add(cmd, "name", "json", "yaml")
 	return cmd
 }
