@@ -165,7 +165,7 @@ func (l *looking) late(waiting []*v1alpha1.TrainingRun) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: %s; the look was asked for, and comes as soon as it can", errTimeout, nRuns(len(waiting)))
+	return errLater(len(waiting), "runs")
 }
 
 // atProjects asks for looks at projects and waits until status.lookAt says that they were made.
@@ -196,7 +196,7 @@ func (l *looking) atProjects(ctx context.Context) error {
 	}
 	projects := &unstructured.UnstructuredList{}
 	projects.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("TrackingProjectList"))
-	return l.until(ctx, projects, options, func(object client.Object, gone bool) (bool, error) {
+	err := l.until(ctx, projects, options, func(object client.Object, gone bool) (bool, error) {
 		project, ok := object.(*unstructured.Unstructured)
 		if !ok || asked[object.GetUID()] == "" {
 			return false, nil
@@ -211,4 +211,20 @@ func (l *looking) atProjects(ctx context.Context) error {
 		delete(asked, project.GetUID())
 		return len(asked) == 0, say(l.Out, "%s: looked at", project.GetName())
 	})
+	if !errors.Is(err, errTimeout) {
+		return err
+	}
+	for i := range list.Items {
+		if p := &list.Items[i]; asked[p.UID] != "" {
+			if err := say(l.ErrOut, "%s: not looked at yet: %s", p.Name, readiness(p.Status.Conditions)); err != nil {
+				return err
+			}
+		}
+	}
+	return errLater(len(asked), "projects")
+}
+
+// errLater is a look that was asked for and not seen done.
+func errLater(n int, what string) error {
+	return fmt.Errorf("%w: %d of the %s; the look was asked for, and comes as soon as it can", errTimeout, n, what)
 }

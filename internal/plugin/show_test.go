@@ -18,7 +18,7 @@ func testLook(_ *testing.T, c *scene) {
 	c.run("b")
 	c.run("ignored", func(r *v1alpha1.TrainingRun) { r.Annotations = map[string]string{"tracking.runtag.dev/ignore": "true"} })
 	c.expect("without an answer the wait ends", said{
-		code: 4, err: lines("capsules-a: not looked at yet: the operator has said nothing of it; is it running?", "error: not seen done in time: 1 run; the look was asked for, and comes as soon as it can"),
+		code: 4, err: lines("capsules-a: not looked at yet: the operator has said nothing of it; is it running?", "error: not seen done in time: 1 of the runs; the look was asked for, and comes as soon as it can"),
 	}, "look", "a", "--timeout", "50ms")
 	operate(c, &v1alpha1.TrainingRunList{}, func(ctx context.Context, r *v1alpha1.TrainingRun) error {
 		if asked := r.Annotations["tracking.runtag.dev/look-at"]; asked != "" && r.Status.ObservedDeclarations != asked {
@@ -32,6 +32,9 @@ func testLook(_ *testing.T, c *scene) {
 		code: 1, err: lines("capsules-ignored is not looked at: it has the annotation tracking.runtag.dev/ignore", "error: nothing was done; the lines above say why"),
 	}, "look", "ignored")
 	c.expect("runs or a project", said{code: 2, err: "error: take --project, or say which runs, not both\n"}, "look", "a", "--project", "capsules")
+	c.expect("a project's look is waited for, too", said{
+		code: 4, err: lines("capsules: not looked at yet: the operator has said nothing of it; is it running?", "error: not seen done in time: 1 of the projects; the look was asked for, and comes as soon as it can"),
+	}, "look", "--project", "capsules", "--timeout", "50ms")
 	c.expect("a project that is not there", said{code: 1, err: "error: read TrackingProject look/x: trackingprojects.tracking.runtag.dev \"x\" not found\n"}, "look", "--project", "x")
 }
 
