@@ -88,7 +88,7 @@ func Add(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err := trackingproject.New(trackingproject.Options{
 		Client: writer, Clock: o.Clock, Recorder: recorder, Metrics: o.Metrics, Registry: registry,
 		Connector: connector, Runs: runs, Projects: projects,
-		Evidence: watch.store, Bound: watch.bound, Rules: ruleOptions.Set,
+		Evidence: watch.store, Bound: watch.bound, Rules: ruleOptions.Set, Ceiling: o.Ceiling, Audit: audit.New(mgr.GetLogger()),
 	}).SetupWithManager(mgr, projectWorkers, watch.feeder.WaitForSync); err != nil {
 		return fmt.Errorf("set up the TrackingProject controller: %w", err)
 	}

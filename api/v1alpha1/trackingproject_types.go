@@ -255,8 +255,8 @@ type UniqueTagStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	Wanted string `json:"wanted,omitempty"`
 	// since is when holder or wanted changed last.
-	// +required
-	Since metav1.Time `json:"since"`
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
 	// undeclaredSince is since when nobody declares the tag, which the holder keeps for a minute.
 	// +optional
 	UndeclaredSince *metav1.Time `json:"undeclaredSince,omitempty"`

@@ -236,7 +236,7 @@ func (h *Harness) boot() {
 	})
 	o.project = trackingproject.New(trackingproject.Options{
 		Client: h.API, Clock: h.Clock, Recorder: h.Events, Metrics: own, Registry: o.Registry, Runs: toRuns, Projects: toProjects,
-		Evidence: o.Evidence, Bound: bound, Rules: rules.Set,
+		Evidence: o.Evidence, Bound: bound, Rules: rules.Set, Ceiling: ceiling, Audit: audit.New(h.Log.Logger()),
 		Connector: connect.New(connect.Options{
 			Secrets: h.cluster.GetAPIReader(), Policy: policy, Limiters: transport.NewLimiters(h.Clock).WithRate(noLimit, noLimit),
 			Clock: h.Clock, Observe: own.Request, Version: "test",

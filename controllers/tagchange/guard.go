@@ -36,7 +36,7 @@ func (c *Controller) planOne(ctx context.Context, s *scope, run backend.Run) (ta
 func (c *Controller) guard(ctx context.Context, s *scope, run backend.Run) (bulk.Guard, error) {
 	d := s.tracker.Backend().Dialect()
 	g := bulk.Guard{Declared: map[string]bool{}, Policy: min(s.tracker.Ceiling(), c.Ceiling)}
-	for _, name := range canonical(d, s.project.Spec.UniqueTags) { // only the project itself moves these
+	for _, name := range trainingrun.Canonical(d, s.project.Spec.UniqueTags) { // only the project itself moves these
 		g.Declared[name] = true
 	}
 	objects, err := c.trainingRuns(ctx, s, run)
@@ -49,7 +49,7 @@ func (c *Controller) guard(ctx context.Context, s *scope, run backend.Run) (bulk
 		g.Policy = min(g.Policy, policy)
 		g.Exclusive = g.Exclusive || policy == tags.Exclusive
 		g.Excluded = append(g.Excluded, object.Spec.ExcludeTags...)
-		for _, name := range canonical(d, object.Spec.Tags) {
+		for _, name := range trainingrun.Canonical(d, object.Spec.Tags) {
 			g.Declared[name] = true
 		}
 		for _, t := range object.Status.Tags {
@@ -81,18 +81,6 @@ func (c *Controller) trainingRuns(ctx context.Context, s *scope, run backend.Run
 		}
 	}
 	return found, nil
-}
-
-// canonical gives tags the names that the tracker gives them.
-func canonical(d tags.Dialect, names []string) []string {
-	out := make([]string, 0, len(names))
-	for _, name := range names {
-		if tag, err := d.Parse(name); err == nil {
-			name = d.Format(tag)
-		}
-		out = append(out, name)
-	}
-	return out
 }
 
 // noteRemovals writes into the TrainingRuns of a run what is taken off it, so that an SDK that sends its old list does not

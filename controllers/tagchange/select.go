@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trainingrun"
 	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/bulk"
 	"github.com/runtag/runtag/internal/tracking"
@@ -61,12 +62,12 @@ func (c *Controller) refuse(_ context.Context, s *scope) (bool, error) {
 		s.refused(v1alpha1.ReasonInvalidTags, "%s", err)
 		return true, nil
 	}
-	unique := canonical(d, s.project.Spec.UniqueTags)
+	unique := trainingrun.Canonical(d, s.project.Spec.UniqueTags)
 	added := slices.Clone(s.change.Spec.Add)
 	for _, r := range s.change.Spec.Rename {
 		added = append(added, r.To)
 	}
-	for _, name := range canonical(d, added) {
+	for _, name := range trainingrun.Canonical(d, added) {
 		if slices.Contains(unique, name) {
 			s.refused(v1alpha1.ReasonUniqueTag,
 				"tag %q is in uniqueTags of TrackingProject %s: declare it on the one TrainingRun that should have it", name, s.project.Name)

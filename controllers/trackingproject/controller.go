@@ -21,10 +21,12 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/controllers/trigger"
+	"github.com/runtag/runtag/internal/audit"
 	"github.com/runtag/runtag/internal/binding"
 	"github.com/runtag/runtag/internal/connect"
 	"github.com/runtag/runtag/internal/evidence"
 	"github.com/runtag/runtag/internal/metrics"
+	"github.com/runtag/runtag/internal/tags"
 	"github.com/runtag/runtag/internal/tracking"
 )
 
@@ -43,6 +45,9 @@ type Options struct {
 	Rules *tagrule.Set
 	// Runs is the way into the queue of the TrainingRuns; Projects into this controller's own.
 	Runs, Projects *trigger.Trigger
+	// Ceiling is the highest policy that the operator allows.
+	Ceiling tags.Policy
+	Audit   *audit.Log
 }
 
 // Controller reconciles TrackingProjects.
@@ -60,7 +65,7 @@ type phase func(ctx context.Context, s *scope) error
 // New makes the controller.
 func New(options Options) *Controller {
 	c := &Controller{Options: options, memories: map[types.NamespacedName]*memory{}}
-	c.phases = []phase{c.connect, c.check, c.look, c.judge}
+	c.phases = []phase{c.connect, c.check, c.look, c.judge, c.moveUnique}
 	return c
 }
 

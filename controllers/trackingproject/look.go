@@ -88,6 +88,7 @@ func (c *Controller) look(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
+	s.looked = true
 	took := c.Clock.Now().Sub(s.now)
 	c.Metrics.Looked(kind, took)
 	s.memory.slow = 0

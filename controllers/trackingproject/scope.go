@@ -76,6 +76,9 @@ type scope struct {
 	candidates candidates
 	// summary are the metrics that rules read.
 	summary []string
+	// looked says that a look was taken in this pass; uniqueDue is when something about unique tags is due.
+	looked    bool
+	uniqueDue time.Time
 	// importDue is when an imported TrainingRun's time is over.
 	importDue time.Time
 }

@@ -63,6 +63,12 @@ func (s *scope) state() kstatus.State {
 	if s.memory.limited != "" {
 		reason, message = v1alpha1.ReasonImportLimited, s.memory.limited
 	}
+	for _, u := range s.project.Status.UniqueTags {
+		if u.Blocked != "" {
+			reason, message = v1alpha1.ReasonTagMoving, fmt.Sprintf("unique tag %q does not move: %s", u.Name, u.Blocked)
+			break
+		}
+	}
 	if notices := s.tracker.Backend().Notices(); len(notices) > 0 {
 		message += "; " + strings.Join(notices, "; ")
 	}
@@ -140,6 +146,9 @@ func (s *scope) next(now time.Time) time.Duration {
 	}
 	if !s.importDue.IsZero() && s.importDue.Before(due) {
 		due = s.importDue
+	}
+	if !s.uniqueDue.IsZero() && s.uniqueDue.Before(due) {
+		due = s.uniqueDue
 	}
 	if len(s.memory.waiting) > 0 {
 		due = now

@@ -74,7 +74,7 @@ type phase func(ctx context.Context, s *scope) (done bool, err error)
 // New makes the controller.
 func New(options Options) *Controller {
 	c := &Controller{Options: options, memories: map[types.NamespacedName]*memory{}, mailbox: map[types.UID][]outcome{}, happened: map[types.NamespacedName]time.Time{}}
-	c.phases = []phase{c.ignore, c.finalize, c.resolveProject, c.readLabels, c.findRun, c.refuseDuplicate, c.observe, c.findPods, c.collect, c.askRules, c.plan, c.finishRelease}
+	c.phases = []phase{c.ignore, c.finalize, c.resolveProject, c.readLabels, c.findRun, c.refuseDuplicate, c.observe, c.findPods, c.collect, c.askRules, c.keepUnique, c.plan, c.finishRelease}
 	return c
 }
 
@@ -114,6 +114,7 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return c.failed(ctx, err)
 	}
 	c.announceRules(s, rulesBefore)
+	c.askProject(s)
 	if err := c.tellOthers(ctx, s); err != nil {
 		return c.failed(ctx, err)
 	}

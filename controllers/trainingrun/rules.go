@@ -107,14 +107,7 @@ func (s *scope) canonical(names []string) []string {
 	if !s.input.Dialect.Pairs {
 		return names
 	}
-	out := make([]string, 0, len(names))
-	for _, name := range names {
-		if tag, err := s.input.Dialect.Parse(name); err == nil {
-			name = s.input.Dialect.Format(tag)
-		}
-		out = append(out, name)
-	}
-	return out
+	return Canonical(s.input.Dialect, names)
 }
 
 // ruleInput is the world as rules see it: without what they did themselves.

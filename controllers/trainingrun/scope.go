@@ -51,6 +51,10 @@ type scope struct {
 	// facts are what rules found, and what they want.
 	facts rules.Change
 
+	// uniqueTrouble says why a unique tag that the object declares is not on its run; uniqueConflict that others declare it.
+	uniqueTrouble  []string
+	uniqueConflict bool
+
 	input   tags.Input
 	planned tags.Plan
 	hasPlan bool

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trigger"
 	"github.com/runtag/runtag/internal/mirror"
 )
 
@@ -150,6 +151,9 @@ func (c *Controller) wake(ctx context.Context, obj client.Object, q workqueue.Ty
 	run, ok := obj.(*v1alpha1.TrainingRun)
 	if !ok {
 		return
+	}
+	if tracker, known := c.Registry.Find(types.NamespacedName{Namespace: run.Namespace, Name: run.Spec.ProjectRef.Name}); known && tracker.HasUnique() {
+		c.Projects.Enqueue(tracker.Key, trigger.Periodic)
 	}
 	concerned, err := c.Concerned(ctx, run)
 	if err != nil {

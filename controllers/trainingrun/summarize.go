@@ -46,7 +46,7 @@ func (c *Controller) stateOf(s *scope) kstatus.State {
 	if due {
 		return kstatus.State{Reason: v1alpha1.ReasonApplying, Message: describe(p.Edit, s.input.Dialect), Ready: metav1.ConditionUnknown}
 	}
-	for _, problem := range []func(*scope) (kstatus.State, bool){unknownSources, invalidTags, conflicts, notAllowed, contested} {
+	for _, problem := range []func(*scope) (kstatus.State, bool){uniqueTrouble, unknownSources, invalidTags, conflicts, notAllowed, contested} {
 		if st, ok := problem(s); ok {
 			return st
 		}

@@ -5,6 +5,7 @@ package tracking
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +52,7 @@ type Project struct {
 	gone       map[string]bool
 	checkAsked bool
 	by         map[changed]string
+	unique     map[string]Unique
 	skew       time.Duration
 	dropped    time.Time
 }
@@ -118,6 +120,48 @@ func (p *Project) Connection() *connect.Connection {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.conn
+}
+
+// Unique is what the project decided about a tag that at most one of its runs may carry.
+type Unique struct {
+	// Go is the run that may carry it, Holder the one that is known to.
+	Go, Holder string
+	// Conflict are the TrainingRuns, as namespace/name, that all declare it.
+	Conflict []string
+	// Blocked says why it does not move.
+	Blocked string
+}
+
+// Unique says what was decided about a unique tag.
+func (p *Project) Unique(name string) Unique {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.unique[name]
+}
+
+// HasUnique says that the project has unique tags.
+func (p *Project) HasUnique() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.unique) > 0
+}
+
+// SetUnique notes what was decided about the unique tags, and lists those of which that is news.
+func (p *Project) SetUnique(unique map[string]Unique) (news []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, now := range unique {
+		if before := p.unique[name]; before.Go != now.Go || before.Holder != now.Holder || before.Blocked != now.Blocked || !slices.Equal(before.Conflict, now.Conflict) {
+			news = append(news, name)
+		}
+	}
+	for name := range p.unique {
+		if _, still := unique[name]; !still {
+			news = append(news, name)
+		}
+	}
+	p.unique = unique
+	return news
 }
 
 // changed is a tag of a run that one of our own controllers changed.
