@@ -115,7 +115,7 @@ func (c *changing) changeOnTracker(ctx context.Context, s *session, name string,
 		}
 		selected.RunIDs = append(selected.RunIDs, id)
 	}
-	if _, err := s.needProject(ctx, c.project); err != nil {
+	if err := s.needProject(ctx, c.project); err != nil {
 		return err
 	}
 	object := s.newChange(name, c.project)

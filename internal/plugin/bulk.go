@@ -49,13 +49,12 @@ func objectName(text string) string {
 
 // run does all of it.
 func (b bulk) run(ctx context.Context) error {
-	if b.wait && b.dryRun != "none" {
+	switch {
+	case b.wait && b.dryRun != "none":
 		return usagef("--wait and --dry-run can't be taken together")
-	}
-	if b.dryRun == "client" {
+	case b.dryRun == "client":
 		return b.showManifest()
-	}
-	if b.dryRun == "none" && !b.yes && !terminal.IsTerminal(b.In) {
+	case b.dryRun == "none" && !b.yes && !terminal.IsTerminal(b.In):
 		return usagef("runs of the tracker are changed only if somebody agrees: take --yes, or --dry-run to see what would change")
 	}
 	if b.timeout > 0 {
@@ -66,32 +65,29 @@ func (b bulk) run(ctx context.Context) error {
 	if err := b.client.Create(ctx, b.change, client.FieldOwner(FieldManager)); err != nil {
 		return fmt.Errorf("make a TagChange for project %s: %w", b.change.Spec.ProjectRef.Name, err)
 	}
-	keep := false
-	defer func() {
-		if !keep {
-			b.discard(ctx)
-		}
-	}()
-	if err := b.count(ctx); err != nil {
+	if agreed, err := b.agree(ctx); !agreed {
+		b.discardChange(ctx, b.change)
 		return err
+	}
+	return b.apply(ctx)
+}
+
+// agree has the runs counted, and says whether they are to be changed: there are some, and somebody wants it.
+func (b bulk) agree(ctx context.Context) (bool, error) {
+	if err := b.count(ctx); err != nil {
+		return false, err
 	}
 	switch st := b.change.Status; {
 	case b.dryRun == "server":
-		return b.print()
-	case number(st.Planned) > 0:
-	case len(st.Skipped) > 0:
-		return errNothing
-	default:
-		return b.print()
+		return false, b.print()
+	case number(st.Planned) == 0 && len(st.Skipped) > 0:
+		return false, errNothing
+	case number(st.Planned) == 0:
+		return false, b.print()
+	case b.yes:
+		return true, nil
 	}
-	if !b.yes {
-		agreed, err := b.ask(ctx)
-		if err != nil || !agreed {
-			return errors.Join(errDeclined, err)
-		}
-	}
-	keep = true
-	return b.apply(ctx)
+	return b.ask(ctx)
 }
 
 func (b bulk) print() error {
@@ -110,7 +106,7 @@ func (b bulk) showManifest() error {
 	return o.print(b.session, []client.Object{b.change}, true)
 }
 
-// discard deletes a TagChange that nobody needs any more, also if the command was interrupted.
+// discardChange deletes a TagChange that nobody needs any more, also if the command was interrupted.
 func (s *session) discardChange(ctx context.Context, change *v1alpha1.TagChange) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
 	defer cancel()
@@ -118,8 +114,6 @@ func (s *session) discardChange(ctx context.Context, change *v1alpha1.TagChange)
 		fmt.Fprintf(s.ErrOut, "TagChange %s is left, and does nothing; delete it: %s\n", change.Name, err)
 	}
 }
-
-func (b bulk) discard(ctx context.Context) { b.discardChange(ctx, b.change) }
 
 // follow watches the TagChange until it has come to where it should, and says what it waits for.
 func (s *session) follow(ctx context.Context, change *v1alpha1.TagChange, bar *terminal.Bar, arrived func(*v1alpha1.TagChange, metav1.Condition) bool) error {
@@ -223,7 +217,7 @@ func (b bulk) saySkipped() error {
 	return nil
 }
 
-// ask asks the person. Only a yes is one.
+// ask asks the person. Only a yes is one; all else is an error, which says that nothing was changed.
 func (b bulk) ask(ctx context.Context) (bool, error) {
 	if _, err := fmt.Fprintf(b.ErrOut, "Change them? [y/N] "); err != nil {
 		return false, fmt.Errorf("ask: %w", err)
@@ -238,7 +232,10 @@ func (b bulk) ask(ctx context.Context) (bool, error) {
 	}()
 	select {
 	case text := <-answer:
-		return text == "y" || text == "yes", nil
+		if text == "y" || text == "yes" {
+			return true, nil
+		}
+		return false, errDeclined
 	case <-ctx.Done():
 		return false, context.Cause(ctx)
 	}

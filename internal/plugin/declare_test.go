@@ -89,6 +89,19 @@ func testAddAndRemove(_ *testing.T, c *scene) {
 	c.expectLabels("capsules-a", map[string]string{})
 }
 
+func testMLflow(_ *testing.T, c *scene) {
+	c.project("capsules", onMLflow)
+	c.run("a")
+	c.expect("a tag with a value has a label of its own kind", said{out: "capsules-a: team=vision declared by label; lr=1e-3 x declared by annotation\n"}, "add", "team=vision", "lr=1e-3 x", "a")
+	if got := c.get("capsules-a").Labels["pair.runtag.dev/team"]; got != "vision" {
+		c.t.Errorf("the label is %q", got)
+	}
+	c.expect("the tracker's rules are known before anything is written",
+		said{code: 1, err: lines("capsules-a: tag \"mlflow.user\" belongs to MLflow or to runtag itself, and runtag never touches it: choose another key", "error: nothing was done; the lines above say why")},
+		"add", "mlflow.user", "a")
+	c.expect("a key stands for its values", said{out: "capsules-a: team=vision taken off\n"}, "rm", "team", "a")
+}
+
 func testSelections(_ *testing.T, c *scene) {
 	c.project("capsules")
 	c.run("a", inState("running"), tagged("debug", v1alpha1.TagSourceRun))

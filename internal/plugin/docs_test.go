@@ -21,7 +21,7 @@ func TestDocsAreCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(committed), now.String()); diff != "" {
-		t.Errorf("run: go run ./internal/plugin/gendocs >docs/kubectl-runtag.md (-committed +now):\n%s", diff)
+		t.Errorf("run: go run ./hack/plugindocs >docs/kubectl-runtag.md (-committed +now):\n%s", diff)
 	}
 }
 

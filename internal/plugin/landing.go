@@ -19,6 +19,12 @@ import (
 	"github.com/runtag/runtag/internal/plugin/terminal"
 )
 
+// landing are the edits that are still waited for, and those that only a person can help.
+type landing struct {
+	editing
+	waiting, stuck map[types.UID]edited
+}
+
 // waitFor waits until status says of every run that the tags are on it, or off it.
 func (e editing) waitFor(ctx context.Context, done []edited) error {
 	timeout := e.timeout
@@ -27,68 +33,81 @@ func (e editing) waitFor(ctx context.Context, done []edited) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
 	defer cancel()
-	waiting, stuck := map[types.UID]edited{}, map[types.UID]edited{}
+	l := landing{editing: e, waiting: map[types.UID]edited{}, stuck: map[types.UID]edited{}}
 	for _, r := range done {
 		if len(r.result.Present)+len(r.result.Absent) > 0 {
-			waiting[r.run.UID] = r
+			l.waiting[r.run.UID] = r
 		}
 	}
-	options := []client.ListOption{client.InNamespace(e.namespace)}
-	switch {
-	case len(waiting) == 0:
+	total := len(l.waiting)
+	if total == 0 {
 		return nil
-	case e.allNamespaces:
-		options = nil
-	case len(waiting) == 1:
-		for _, r := range waiting {
+	}
+	bar := terminal.NewBar(e.errTerminal(), "on the tracker", total)
+	err := e.until(ctx, &v1alpha1.TrainingRunList{}, l.options(), func(object client.Object, gone bool) (bool, error) {
+		err := l.see(object, gone)
+		bar.Set(total-len(l.waiting), total)
+		return len(l.waiting) == 0, err
+	})
+	bar.Clear()
+	return l.verdict(err)
+}
+
+// options are those of the list that has all that is waited for.
+func (l landing) options() []client.ListOption {
+	var options []client.ListOption
+	if !l.allNamespaces {
+		options = append(options, client.InNamespace(l.namespace))
+	}
+	for _, r := range l.waiting {
+		if len(l.waiting) == 1 {
 			options = append(options, client.MatchingFields{"metadata.name": r.run.Name})
 		}
 	}
-	total := len(waiting)
-	bar := terminal.NewBar(e.errTerminal(), "on the tracker", total)
-	err := e.until(ctx, &v1alpha1.TrainingRunList{}, options, func(object client.Object, gone bool) (bool, error) {
-		run, ok := object.(*v1alpha1.TrainingRun)
-		r, asked := waiting[object.GetUID()]
-		if !ok || !asked {
-			return false, nil
-		}
-		if gone {
-			return false, fmt.Errorf("TrainingRun %s/%s was deleted meanwhile", run.Namespace, run.Name)
-		}
-		r.run = run
-		waiting[run.UID] = r
-		switch {
-		case e.landed(r):
-		case r.stuck():
-			stuck[run.UID] = r
-		default:
-			return false, nil
-		}
-		delete(waiting, run.UID)
-		bar.Set(total-len(waiting), total)
-		return len(waiting) == 0, nil
-	})
-	bar.Clear()
+	return options
+}
+
+// see takes up what became of a run.
+func (l landing) see(object client.Object, gone bool) error {
+	run, ok := object.(*v1alpha1.TrainingRun)
+	r, asked := l.waiting[object.GetUID()]
+	if !ok || !asked {
+		return nil
+	}
+	if gone {
+		return fmt.Errorf("TrainingRun %s/%s was deleted meanwhile", run.Namespace, run.Name)
+	}
+	r.run = run
+	l.waiting[run.UID] = r
+	switch {
+	case l.landed(r):
+		delete(l.waiting, run.UID)
+	case r.needsPerson():
+		delete(l.waiting, run.UID)
+		l.stuck[run.UID] = r
+	}
+	return nil
+}
+
+// verdict says what came of the wait, which ended with this error.
+func (l landing) verdict(err error) error {
 	if err != nil && !errors.Is(err, errTimeout) {
 		return err
 	}
-	if err := e.late(stuck, "and will not be"); err != nil {
-		return err
+	if failed := errors.Join(l.tell(l.stuck, "and will not be"), l.tell(l.waiting, "yet")); failed != nil {
+		return failed
 	}
-	if err == nil && len(stuck) > 0 {
-		return fmt.Errorf("%w", errPartly)
+	switch {
+	case len(l.waiting) > 0:
+		return fmt.Errorf("%w: %s; what was declared stays declared, and lands later", errTimeout, nRuns(len(l.waiting)))
+	case len(l.stuck) > 0:
+		return errPartly
 	}
-	if err == nil {
-		return nil
-	}
-	if err := e.late(waiting, "yet"); err != nil {
-		return err
-	}
-	return fmt.Errorf("%w: %s; what was declared stays declared, and lands later", errTimeout, nRuns(len(waiting)))
+	return nil
 }
 
-// stuck says whether the operator has answered the edit, and says that only a person can help.
-func (r edited) stuck() bool {
+// needsPerson says whether the operator has answered the edit, and says that only a person can help.
+func (r edited) needsPerson() bool {
 	return r.result.Patch != nil && r.run.Status.ObservedDeclarations != r.answered && meta.IsStatusConditionTrue(r.run.Status.Conditions, v1alpha1.ConditionStalled)
 }
 
@@ -104,13 +123,13 @@ func (e editing) landed(r edited) bool {
 	return !slices.ContainsFunc(r.result.Absent, func(name string) bool { return p.dialect.Has(on, name) })
 }
 
-// late says of runs that were waited for in vain what their status says.
-func (e editing) late(waiting map[types.UID]edited, how string) error {
-	late := slices.SortedFunc(maps.Values(waiting), func(a, b edited) int {
+// tell says of runs that were waited for in vain what their status says.
+func (l landing) tell(late map[types.UID]edited, how string) error {
+	sorted := slices.SortedFunc(maps.Values(late), func(a, b edited) int {
 		return cmp.Or(strings.Compare(a.run.Namespace, b.run.Namespace), strings.Compare(a.run.Name, b.run.Name))
 	})
-	for _, r := range late {
-		if err := say(e.ErrOut, "%s: not there %s: %s", r.run.Name, how, readiness(r.run.Status.Conditions)); err != nil {
+	for _, r := range sorted {
+		if err := say(l.ErrOut, "%s: not there %s: %s", r.run.Name, how, readiness(r.run.Status.Conditions)); err != nil {
 			return err
 		}
 	}

@@ -170,19 +170,22 @@ func (l *looking) late(waiting []*v1alpha1.TrainingRun) error {
 
 // atProjects asks for looks at projects and waits until status.lookAt says that they were made.
 func (l *looking) atProjects(ctx context.Context) error {
-	var list v1alpha1.TrackingProjectList
 	options := []client.ListOption{client.InNamespace(l.namespace)}
 	if l.allNamespaces {
 		options = nil
 	}
 	if l.projectName != "" {
-		if _, err := l.needProject(ctx, l.projectName); err != nil {
+		if err := l.needProject(ctx, l.projectName); err != nil {
 			return err
 		}
 		options = append(options, client.MatchingFields{"metadata.name": l.projectName})
 	}
+	var list v1alpha1.TrackingProjectList
 	if err := l.client.List(ctx, &list, options...); err != nil {
 		return fmt.Errorf("list TrackingProjects: %w", err)
+	}
+	if len(list.Items) == 0 {
+		return say(l.ErrOut, "there is no TrackingProject in namespace %s", l.namespace)
 	}
 	asked := map[types.UID]string{}
 	for i := range list.Items {
@@ -190,9 +193,6 @@ func (l *looking) atProjects(ctx context.Context) error {
 			return err
 		}
 		asked[list.Items[i].UID] = list.Items[i].Annotations[v1alpha1.AnnotationLookAt]
-	}
-	if len(asked) == 0 {
-		return say(l.ErrOut, "there is no TrackingProject in namespace %s", l.namespace)
 	}
 	projects := &unstructured.UnstructuredList{}
 	projects.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("TrackingProjectList"))
@@ -214,8 +214,13 @@ func (l *looking) atProjects(ctx context.Context) error {
 	if !errors.Is(err, errTimeout) {
 		return err
 	}
-	for i := range list.Items {
-		if p := &list.Items[i]; asked[p.UID] != "" {
+	return l.lateProjects(list.Items, asked)
+}
+
+// lateProjects says of projects whose look was not seen what their status says.
+func (l *looking) lateProjects(projects []v1alpha1.TrackingProject, asked map[types.UID]string) error {
+	for i := range projects {
+		if p := &projects[i]; asked[p.UID] != "" {
 			if err := say(l.ErrOut, "%s: not looked at yet: %s", p.Name, readiness(p.Status.Conditions)); err != nil {
 				return err
 			}

@@ -198,7 +198,7 @@ func (l *listing) tracker(ctx context.Context, names []string) error {
 		sel.RunIDs = append(sel.RunIDs, name)
 	}
 	sel.All = !l.given() && len(names) == 0
-	if _, err := l.needProject(ctx, l.projectName); err != nil {
+	if err := l.needProject(ctx, l.projectName); err != nil {
 		return err
 	}
 	found, err := l.query(ctx, l.projectName, sel, l.maxRuns)

@@ -102,16 +102,14 @@ func (s *session) project(ctx context.Context, namespace, name string) (*project
 	return p, nil
 }
 
-// needProject is project for one that has to be there.
-func (s *session) needProject(ctx context.Context, name string) (*project, error) {
+// needProject refuses a project of the namespace that is not there.
+func (s *session) needProject(ctx context.Context, name string) error {
 	var object v1alpha1.TrackingProject
 	key := client.ObjectKey{Namespace: s.namespace, Name: name}
 	if err := s.client.Get(ctx, key, &object); err != nil {
-		return nil, fmt.Errorf("read TrackingProject %s: %w", key, err)
+		return fmt.Errorf("read TrackingProject %s: %w", key, err)
 	}
-	p := &project{dialect: dialectOf(&object), ceiling: object.Spec.MaxTagPolicy}
-	s.projects[key] = p
-	return p, nil
+	return nil
 }
 
 func dialectOf(p *v1alpha1.TrackingProject) tags.Dialect {

@@ -56,6 +56,7 @@ func TestPlugin(t *testing.T) {
 	}{
 		{"names", testNames},
 		{"add and rm", testAddAndRemove},
+		{"mlflow", testMLflow},
 		{"selections", testSelections},
 		{"dry runs", testDryRuns},
 		{"conflicts", testConflicts},

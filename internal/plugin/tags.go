@@ -75,7 +75,7 @@ func (c *counting) run(ctx context.Context, project string) error {
 	if project != "" {
 		sel.fields = "spec.projectRef.name=" + escapeField(project)
 		if !c.allNamespaces {
-			if _, err := c.needProject(ctx, project); err != nil {
+			if err := c.needProject(ctx, project); err != nil {
 				return err
 			}
 		}

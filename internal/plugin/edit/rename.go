@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/tags"
 )
 
@@ -37,22 +38,29 @@ func Rename(run Run, from, to string, spec bool) Result {
 	return d.finish()
 }
 
-func (d *draft) rename(name string, into tags.Tag, spec bool) {
-	to := d.Dialect.Format(into)
-	status, there := d.status(name)
-	foreign := there && status.Present && status.Source == "Run"
-	rule := d.rule(name)
-	switch x := d.excluded(into); {
-	case x != "":
-		d.note(Refused, name, "%s stays: spec.excludeTags keeps %s off", name, to)
-		return
+// keeps says, in a note, why a tag can't be renamed at all, if that is so.
+func (d *draft) keeps(name string, into tags.Tag) bool {
+	switch rule := d.rule(name); {
+	case d.excluded(into) != "":
+		d.note(Refused, name, "%s stays: spec.excludeTags keeps %s off", name, d.Dialect.Format(into))
 	case rule != "":
 		d.note(Refused, name, "%s stays: %s gives it; change the tags of the rule", name, rule)
-		return
-	case foreign && d.Policy < tags.Merge:
+	case d.foreign(name) && d.Policy < tags.Merge:
 		d.note(Refused, name, "%s stays: the policy %s takes no tags off", name, d.Policy)
-		return
+	default:
+		return false
 	}
+	return true
+}
+
+// foreign says whether a tag is on the run and declared by nobody here.
+func (d *draft) foreign(name string) bool {
+	status, _ := d.status(name)
+	return status.Present && status.Source == v1alpha1.TagSourceRun
+}
+
+// redeclareAll lets what declares a tag declare its new name instead, and says how.
+func (d *draft) redeclareAll(name string, into tags.Tag) []string {
 	var how []string
 	if d.theirs[name] {
 		d.undeclareLabel(name)
@@ -62,10 +70,19 @@ func (d *draft) rename(name string, into tags.Tag, spec bool) {
 		d.undeclare(name)
 		how = append(how, d.redeclare(into, false))
 	}
-	if foreign && len(how) == 0 && !d.inSpec(name) {
+	if d.foreign(name) && len(how) == 0 && !d.inSpec(name) {
 		d.takeOff(name)
 		how = append(how, d.redeclare(into, true))
 	}
+	return how
+}
+
+func (d *draft) rename(name string, into tags.Tag, spec bool) {
+	if d.keeps(name, into) {
+		return
+	}
+	to := d.Dialect.Format(into)
+	how := d.redeclareAll(name, into)
 	stays := d.inSpec(name)
 	if stays && spec {
 		d.renameSpec(name, to)
