@@ -138,13 +138,14 @@ func (d *draft) byAnnotation(name string) bool {
 	return slices.ContainsFunc(d.lists.Declared(), func(s string) bool { return d.canonical(s) == name })
 }
 
-func (d *draft) status(name string) (v1alpha1.TagStatus, bool) {
+// status is what is recorded of a tag; nothing if it is neither declared nor on the run.
+func (d *draft) status(name string) v1alpha1.TagStatus {
 	for _, t := range d.Object.Status.Tags {
 		if t.Name == name {
-			return t, true
+			return t
 		}
 	}
-	return v1alpha1.TagStatus{}, false
+	return v1alpha1.TagStatus{}
 }
 
 // rule names the rule that holds a tag, or "".

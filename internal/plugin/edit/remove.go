@@ -54,7 +54,7 @@ func (d *draft) remove(name string) {
 // takeOff asks for a tag that no person declares here to be taken off: by its label where the status records that one, as
 // the operator would not notice the end of any other.
 func (d *draft) takeOff(name string) {
-	if status, _ := d.status(name); !status.Mirrored || !d.dropLabel(name) {
+	if status := d.status(name); !status.Mirrored || !d.dropLabel(name) {
 		d.askOff(name)
 	}
 }

@@ -55,7 +55,7 @@ func (d *draft) keeps(name string, into tags.Tag) bool {
 
 // foreign says whether a tag is on the run and declared by nobody here.
 func (d *draft) foreign(name string) bool {
-	status, _ := d.status(name)
+	status := d.status(name)
 	return status.Present && status.Source == v1alpha1.TagSourceRun
 }
 
