@@ -99,15 +99,21 @@ func momentSpecs(t *wandb) {
 		}
 
 		each(names, func(name string) {
-			patchStatus(ctx, pods[name].DeepCopy(), corev1.PodCondition{
-				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "E2E", LastTransitionTime: metav1.Now(),
-			})
+			disturb(ctx, pods[name].DeepCopy())
 			Expect(suite.client.Delete(ctx, pods[name], client.GracePeriodSeconds(0))).To(Succeed())
 		})
 		for name, run := range runs {
 			s.expectPodGone(ctx, pods[name])
 			s.expectTagsOnTracker(ctx, run, "disrupted")
 		}
+	})
+}
+
+// disturb is what everything does first that ends a pod.
+func disturb(ctx context.Context, pod *corev1.Pod) {
+	GinkgoHelper()
+	patchStatus(ctx, pod, corev1.PodCondition{
+		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "E2E", LastTransitionTime: metav1.Now(),
 	})
 }
 
