@@ -13,14 +13,15 @@ import (
 
 // What the cluster knows about the pods and nodes of a run, with the shipped rules. Nobody writes a manifest for a run.
 var _ = Describe("A run in pods", Ordered, ContinueOnFailure, func() {
+	var m *manager
 	BeforeAll(func(ctx SpecContext) {
-		startManager(ctx)
+		m = startManager(ctx)
 	})
 	for _, t := range trackers {
 		zeroConfigurationSpecs(t)
 	}
 	resumeSpecs(onWandb)
-	momentSpecs(onWandb)
+	momentSpecs(onWandb, func() *manager { return m })
 	conditionSpecs(onWandb)
 	disruptionSpecs(onWandb)
 	gangSpecs(onWandb)
