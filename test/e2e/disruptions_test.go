@@ -2,6 +2,9 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -82,32 +85,47 @@ func disruptionSpecs(t *wandb) {
 }
 
 // momentSpecs are about what is there for some milliseconds only.
-func momentSpecs(t *wandb) {
-	It("is tagged for conditions that stood for some milliseconds, all at once", func(ctx SpecContext) {
-		const many = 12
-		s := newScene(ctx, t, importing(v1alpha1.ImportLinked))
-		node := newNode(ctx, onDemand)
-		pods, runs := map[string]*corev1.Pod{}, map[string]runRef{}
-		for range many {
-			pod := s.newPod(ctx, node)
-			pods[pod.Name], runs[pod.Name] = pod, t.trainAt(ctx, s, pod.Name)
-		}
-		var names []string
-		for name, run := range runs {
-			s.expectImported(ctx, run)
-			names = append(names, name)
-		}
+func momentSpecs(t *wandb, running func() *manager) {
+	for _, busy := range []bool{false, true} {
+		It(fmt.Sprintf("is tagged for a condition of a pod that is gone some milliseconds later (busy elsewhere until then: %t)", busy), func(ctx SpecContext) {
+			const many = 10
+			s := newScene(ctx, t, importing(v1alpha1.ImportLinked))
+			node := newNode(ctx, onDemand)
+			pods, runs := map[string]*corev1.Pod{}, map[string]runRef{}
+			for range many {
+				pod := s.newPod(ctx, node)
+				pods[pod.Name], runs[pod.Name] = pod, t.trainAt(ctx, s, pod.Name)
+			}
+			for _, run := range runs {
+				s.expectImported(ctx, run)
+			}
 
-		each(names, func(name string) {
-			patchStatus(ctx, pods[name].DeepCopy(), corev1.PodCondition{
-				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "E2E", LastTransitionTime: metav1.Now(),
+			if busy {
+				running().pause()
+				DeferCleanup(running().resume)
+			}
+			each(slices.Collect(maps.Keys(runs)), func(name string) {
+				disturb(ctx, pods[name].DeepCopy())
+				Expect(suite.client.Delete(ctx, pods[name], client.GracePeriodSeconds(0))).To(Succeed())
 			})
-			Expect(suite.client.Delete(ctx, pods[name], client.GracePeriodSeconds(0))).To(Succeed())
+			for _, pod := range pods {
+				s.expectPodGone(ctx, pod)
+			}
+			if busy {
+				running().resume()
+			}
+			for _, run := range runs {
+				s.expectTagsOnTracker(ctx, run, "disrupted")
+			}
 		})
-		for name, run := range runs {
-			s.expectPodGone(ctx, pods[name])
-			s.expectTagsOnTracker(ctx, run, "disrupted")
-		}
+	}
+}
+
+// disturb is what everything does first that ends a pod.
+func disturb(ctx context.Context, pod *corev1.Pod) {
+	GinkgoHelper()
+	patchStatus(ctx, pod, corev1.PodCondition{
+		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "E2E", LastTransitionTime: metav1.Now(),
 	})
 }
 

@@ -97,6 +97,17 @@ func (m *manager) kill() {
 	Eventually(m.ended).Should(BeClosed())
 }
 
+// pause has it do nothing at all until resume; what happens meanwhile reaches it then.
+func (m *manager) pause() {
+	GinkgoHelper()
+	Expect(m.cmd.Process.Signal(syscall.SIGSTOP)).To(Succeed())
+}
+
+func (m *manager) resume() {
+	GinkgoHelper()
+	Expect(m.cmd.Process.Signal(syscall.SIGCONT)).To(Succeed())
+}
+
 // stop asks it to end, and expects that it does so well.
 func (m *manager) stop() {
 	GinkgoHelper()

@@ -1,8 +1,6 @@
 package e2e_test
 
 import (
-	"syscall"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -25,7 +23,7 @@ var _ = Describe("Two replicas", func() {
 		s.expectTagsOnTracker(ctx, run, "preemptible")
 		s.expectReady(ctx, name)
 
-		Expect(leader.cmd.Process.Signal(syscall.SIGSTOP)).To(Succeed())
+		leader.pause()
 		preempt(ctx, node)
 		s.expectPodGone(ctx, pod)
 		Expect(s.get(ctx, name).Status.RuleTags).To(HaveLen(1), "the leader has written nothing of it")
