@@ -89,7 +89,7 @@ type TagChangeReference struct {
 // +kubebuilder:validation:XValidation:rule="self.projectRef == oldSelf.projectRef && has(self.select) == has(oldSelf.select) && (!has(self.select) || self.select == oldSelf.select) && has(self.undoOf) == has(oldSelf.undoOf) && (!has(self.undoOf) || self.undoOf == oldSelf.undoOf)",message="only apply can be changed: make another TagChange"
 // +kubebuilder:validation:XValidation:rule="has(self.add) == has(oldSelf.add) && (!has(self.add) || self.add == oldSelf.add) && has(self.remove) == has(oldSelf.remove) && (!has(self.remove) || self.remove == oldSelf.remove) && has(self.rename) == has(oldSelf.rename) && (!has(self.rename) || self.rename == oldSelf.rename)",message="only apply can be changed: make another TagChange"
 // +kubebuilder:validation:XValidation:rule="self.maxRuns == oldSelf.maxRuns && has(self.ttlAfterFinished) == has(oldSelf.ttlAfterFinished) && (!has(self.ttlAfterFinished) || self.ttlAfterFinished == oldSelf.ttlAfterFinished)",message="only apply can be changed: make another TagChange"
-// +kubebuilder:validation:XValidation:rule="!oldSelf.apply || self.apply",message="apply can't be taken back: delete the TagChange to stop it, and make one with undoOf to undo it"
+// +kubebuilder:validation:XValidation:rule="!(has(oldSelf.apply) && oldSelf.apply) || (has(self.apply) && self.apply)",message="apply can't be taken back: delete the TagChange to stop it, and make one with undoOf to undo it"
 type TagChangeSpec struct {
 	// projectRef names the TrackingProject, in the same namespace.
 	// +required
@@ -126,7 +126,7 @@ type TagChangeSpec struct {
 	// apply says that the change is made. While it is false, runs are counted and shown, and nothing is written.
 	// +optional
 	// +kubebuilder:default=false
-	Apply bool `json:"apply"`
+	Apply bool `json:"apply,omitempty"`
 	// maxRuns is the largest number of runs that may match; if more do, nothing is done.
 	// +optional
 	// +kubebuilder:default=1000

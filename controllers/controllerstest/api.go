@@ -171,6 +171,11 @@ const (
 	kindChange      = "TagChange"
 )
 
+// isCached says whether the operator reads objects of a kind from its cache; ConfigMaps it does not.
+func isCached(kind string) bool {
+	return slices.Contains([]string{kindRun, kindProject, kindRule, kindClusterRule, kindChange}, kind)
+}
+
 func kindOf(obj client.Object) string {
 	switch obj.(type) {
 	case *v1alpha1.TrainingRun:

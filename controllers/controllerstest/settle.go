@@ -192,7 +192,7 @@ func pause() { <-time.After(poll) }
 func (h *Harness) sync(writes []Write) {
 	h.t.Helper()
 	for _, w := range writes {
-		if w.Err != nil {
+		if w.Err != nil || !isCached(w.Kind) {
 			continue
 		}
 		obj := objectOf(w.Kind)
@@ -201,9 +201,6 @@ func (h *Harness) sync(writes []Write) {
 			version = never
 		}
 		before := h.last[w.Key]
-		if w.Kind != kindRun && w.Kind != kindProject && w.Kind != kindRule && w.Kind != kindClusterRule && w.Kind != kindChange {
-			continue // ConfigMaps are not cached
-		}
 		switch gone := h.cached(obj, w.Key, version); {
 		case gone:
 			h.gone(obj, w.Key)

@@ -139,7 +139,8 @@ func (c *Controller) expire(ctx context.Context, s *scope) (bool, error) {
 	}
 	uid, version := s.change.UID, s.change.ResourceVersion
 	s.gone = true
-	if err := c.Client.Delete(ctx, s.change, client.Preconditions{UID: &uid, ResourceVersion: &version}); client.IgnoreNotFound(err) != nil {
+	err := c.Client.Delete(ctx, s.change, client.Preconditions{UID: &uid, ResourceVersion: &version})
+	if client.IgnoreNotFound(err) != nil {
 		return true, fmt.Errorf("delete TagChange %s, whose time is over: %w", s.key(), err)
 	}
 	return true, nil

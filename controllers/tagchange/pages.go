@@ -24,7 +24,6 @@ const pageKey = "runs"
 type page struct {
 	name    string
 	entries []bulk.Entry
-	size    int
 }
 
 // putPage creates or replaces a ConfigMap of the object.

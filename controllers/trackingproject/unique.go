@@ -44,44 +44,53 @@ func (c *Controller) moveUnique(ctx context.Context, s *scope) error {
 		listed = true
 	}
 	decided := map[string]tracking.Unique{}
-	var statuses []v1alpha1.UniqueTagStatus
+	s.project.Status.UniqueTags = nil
 	for _, name := range names {
 		kept, err := c.kept(ctx, s, carriers[name])
 		if err != nil {
 			return err
 		}
 		decision := unique.Decide(unique.Situation{
-			Memory: rememberedUnique(s.project, name), Declarers: declarers[name], Carriers: idsOf(carriers[name]), Kept: kept, Listed: listed, Now: s.now,
+			Memory: rememberedUnique(s.stored, name), Declarers: declarers[name], Carriers: idsOf(carriers[name]), Kept: kept, Listed: listed, Now: s.now,
 		})
 		decided[name] = tracking.Unique{Go: decision.Go, Holder: decision.Memory.Holder, Conflict: decision.Conflict, Blocked: decision.Blocked}
-		statuses = append(statuses, uniqueStatus(name, decision))
-		if !decision.Due.IsZero() && (s.uniqueDue.IsZero() || decision.Due.Before(s.uniqueDue)) {
-			s.uniqueDue = decision.Due
-		}
-		for _, run := range carriers[name] {
-			if slices.Contains(decision.Remove, run.ID) {
-				c.takeUniqueOff(s, name, run)
-			}
-		}
+		c.carryOut(s, name, decision, carriers[name])
 	}
-	s.project.Status.UniqueTags = statuses
 	if len(s.tracker.SetUnique(decided)) > 0 {
-		for _, key := range objects {
-			c.Runs.Enqueue(key, trigger.Periodic)
-		}
-		for _, sibling := range siblings {
-			if sibling.UID != s.project.UID {
-				c.Projects.Enqueue(client.ObjectKeyFromObject(sibling), trigger.Periodic)
-			}
-		}
+		c.tellDeclarers(s, objects, siblings)
 	}
 	return nil
+}
+
+// carryOut notes what was decided about a tag, and has it taken off where it should not be.
+func (c *Controller) carryOut(s *scope, name string, decision unique.Decision, carriers []backend.Run) {
+	s.project.Status.UniqueTags = append(s.project.Status.UniqueTags, uniqueStatus(name, decision))
+	if !decision.Due.IsZero() && (s.uniqueDue.IsZero() || decision.Due.Before(s.uniqueDue)) {
+		s.uniqueDue = decision.Due
+	}
+	for _, run := range carriers {
+		if slices.Contains(decision.Remove, run.ID) {
+			c.takeUniqueOff(s, name, run)
+		}
+	}
+}
+
+// tellDeclarers queues the TrainingRuns that wait for what was decided, and the projects of other namespaces that point here.
+func (c *Controller) tellDeclarers(s *scope, objects []client.ObjectKey, siblings []*v1alpha1.TrackingProject) {
+	for _, key := range objects {
+		c.Runs.Enqueue(key, trigger.Periodic)
+	}
+	for _, sibling := range siblings {
+		if sibling.UID != s.project.UID {
+			c.Projects.Enqueue(client.ObjectKeyFromObject(sibling), trigger.Periodic)
+		}
+	}
 }
 
 // uniquePending says that a tag is not where it should be, so that it has to be known who carries it.
 func (s *scope) uniquePending(names []string, declarers map[string][]unique.Declarer) bool {
 	for _, name := range names {
-		m := rememberedUnique(s.project, name)
+		m := rememberedUnique(s.stored, name)
 		for _, d := range declarers[name] {
 			if d.RunID != "" && d.RunID != m.Holder {
 				return true
