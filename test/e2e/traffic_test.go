@@ -12,10 +12,11 @@ import (
 type kind string
 
 const (
-	look  kind = "look"  // a list of what is active or changed
-	read  kind = "read"  // of runs by id or name
-	write kind = "write" // of tags
-	check kind = "check" // whether there is access, and to what
+	look   kind = "look"   // a list of what is active or changed
+	choose kind = "choose" // a list of what carries tags, or does not
+	read   kind = "read"   // of runs by id or name
+	write  kind = "write"  // of tags
+	check  kind = "check"  // whether there is access, and to what
 )
 
 // request is one that the manager sent.

@@ -76,6 +76,8 @@ func (t *wandb) note(r wandbtest.Request) {
 		noted = request{kind: write, about: writtenRuns(r.Variables)}
 	case strings.Contains(filters, `"$or"`) || filters == "{}":
 		noted.kind = look
+	case strings.Contains(filters, `"tags"`):
+		noted.kind = choose
 	case filters != "":
 		noted.kind = read
 	}
