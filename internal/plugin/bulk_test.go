@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/kstatus"
@@ -131,10 +132,22 @@ func testChangeDeclined(_ *testing.T, c *scene) {
 		c.t.Errorf("without an operator: %s", got)
 	}
 	c.expectNoChanges()
-	c.expect("a client's dry run shows the manifest, and sends nothing", said{out: lines(
-		"apiVersion: tracking.runtag.dev/v1alpha1", "kind: TagChange", "metadata:", "  generateName: add-a-b-", "  namespace: "+c.namespace, "spec:", "  add:", "  - A/b", "  apply: false",
-		"  maxRuns: 1000", "  projectRef:", "    name: capsules", "  select:", "    all: true", "status: {}")},
-		"add", "A/b", "--project", "capsules", "--all", "--dry-run=client")
+	got = c.command("add", "A/b", "--project", "capsules", "--all", "--dry-run=client")
+	var shown v1alpha1.TagChange
+	if err := yaml.UnmarshalStrict([]byte(got.out), &shown); err != nil || got.code != 0 || got.err != "" {
+		c.t.Fatalf("a client's dry run shows the manifest: %v %s", err, got)
+	}
+	want := v1alpha1.TagChange{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "tracking.runtag.dev/v1alpha1", Kind: "TagChange"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, GenerateName: "add-a-b-"},
+		Spec: v1alpha1.TagChangeSpec{
+			ProjectRef: v1alpha1.ProjectReference{Name: "capsules"}, Add: []string{"A/b"}, Select: &v1alpha1.RunSelection{All: true}, MaxRuns: 1000,
+		},
+	}
+	if diff := cmp.Diff(want, shown); diff != "" {
+		c.t.Errorf("the manifest (-want +got):\n%s", diff)
+	}
+	c.expectNoChanges()
 }
 
 func testUndo(_ *testing.T, c *scene) {

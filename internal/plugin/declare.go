@@ -95,6 +95,8 @@ func (e editing) declare(ctx context.Context, runs []v1alpha1.TrainingRun) error
 	if len(runs) == 0 {
 		return say(e.ErrOut, "no runs match")
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // what is left is not done, once the first refusal ends the command
 	results := make([]chan edited, len(runs))
 	for i := range results {
 		results[i] = make(chan edited, 1)
