@@ -6,6 +6,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
@@ -74,6 +75,29 @@ var _ = Describe("kubectl", Ordered, func() {
 		}
 	})
 
+	It("shows a bulk change in a line", func(ctx SpecContext) {
+		change := createChange(ctx)
+		header := []any{"NAME", "PROJECT", "APPLY", "MATCHED", "PROGRESS", "CHANGED", "READY", "REASON", "AGE"}
+		lines := strings.Split(kubectl(ctx, "", "get", "tagchange", change.Name), "\n")
+		Expect(columns(lines[0])).To(HaveExactElements(header...))
+		Expect(columns(lines[1])).To(HaveExactElements(change.Name, "capsules", "false", Not(BeEmpty())), "and nothing is known of it yet")
+
+		change.Status = fullChangeStatus()
+		Expect(k8sClient.Status().Update(ctx, change)).To(Succeed())
+		lines = strings.Split(kubectl(ctx, "", "get", "tchg", change.Name), "\n")
+		Expect(columns(lines[0])).To(HaveExactElements(header...))
+		Expect(columns(lines[1])).To(HaveExactElements(change.Name, "capsules", "false", "300", "50/290", "40", "False", "Changing", Not(BeEmpty())))
+		Expect(kubectl(ctx, "", "get", "runtag", "-o", "name")).To(ContainSubstring("tagchange.tracking.runtag.dev/" + change.Name))
+	})
+
+	It("waits for a bulk change to be done", func(ctx SpecContext) {
+		change := createChange(ctx)
+		change.Status = fullChangeStatus()
+		change.Status.Conditions[1].Status = metav1.ConditionTrue
+		Expect(k8sClient.Status().Update(ctx, change)).To(Succeed())
+		Expect(kubectl(ctx, "", "wait", "tchg/"+change.Name, "--for=condition=Complete", "--timeout=10s")).To(ContainSubstring("condition met"))
+	})
+
 	It("shows everything of runtag by its category", func(ctx SpecContext) {
 		out := kubectl(ctx, "", "get", "runtag", "-o", "name")
 		Expect(out).To(ContainSubstring("trainingrun.tracking.runtag.dev/" + run))
@@ -109,6 +133,15 @@ var _ = Describe("kubectl", Ordered, func() {
 		Entry("how pods are found", "trainingrun.spec.podSelector", "docs/linking.md lists the ways"),
 		Entry("and were found", "trainingrun.status.pods.boundBy", "ENUM: Name Env PodUID RunID Selector Host Gang"),
 		Entry("which runs are imported", "tproj.spec.import.policy", "Linked for those that a pod of this namespace belongs to"),
+		Entry("what only one run may carry", "tproj.spec.uniqueTags", "tags that at most one run of the project carries"),
+		Entry("who has it", "tproj.status.uniqueTags.blocked", "why the tag does not move"),
+		Entry("which runs a bulk change is for", "tagchange.spec.select", "whether they have a TrainingRun or not"),
+		Entry("that it does nothing by itself", "tchg.spec.apply", "While it is false, runs are counted and shown, and nothing is written"),
+		Entry("what a query is", "tagchange.spec.add", "With neither add, remove nor rename this is a query"),
+		Entry("what becomes of values", "tagchange.spec.rename.from", "On MLflow a bare key keeps its value"),
+		Entry("which states select", "tagchange.spec.select.states", "states of which the run has one"),
+		Entry("how it is taken back", "tagchange.spec.undoOf", "as far as the tags are still as it left them"),
+		Entry("and from what", "tagchange.status.undo", "what was changed on which run"),
 		Entry("how often looks are", "tproj.spec.interval", "at least 1s"),
 	)
 
@@ -128,6 +161,27 @@ spec:
 			Expect(kubectl(ctx, fmt.Sprintf(manifest, kind, "1m30s"), "apply", "-f", "-")).To(ContainSubstring("configured"))
 			Expect(kubectl(ctx, "", "get", kind, "by-hand", "-o", "jsonpath={.spec.for}")).To(Equal("1m30s"), "as it was written")
 		}
+	})
+
+	It("applies a bulk change once it was counted, and changes nothing else of it", func(ctx SpecContext) {
+		const manifest = `
+apiVersion: tracking.runtag.dev/v1alpha1
+kind: TagChange
+metadata: {name: by-hand}
+spec:
+  projectRef: {name: capsules}
+  select: {tags: [%s], createdBefore: "2026-01-01T00:00:00Z"}
+  rename: [{from: debug, to: wip}]
+  apply: %t
+  ttlAfterFinished: 720h
+`
+		Expect(kubectl(ctx, fmt.Sprintf(manifest, "debug", false), "apply", "-f", "-")).To(ContainSubstring("created"))
+		Expect(kubectl(ctx, fmt.Sprintf(manifest, "debug", false), "apply", "-f", "-")).To(ContainSubstring("unchanged"))
+		Expect(kubectl(ctx, "", "patch", "tchg", "by-hand", "--type=merge", "-p", `{"spec":{"apply":true}}`)).To(ContainSubstring("patched"))
+		Expect(kubectl(ctx, fmt.Sprintf(manifest, "debug", true), "apply", "-f", "-")).NotTo(ContainSubstring("created"))
+		out, err := tryKubectl(ctx, fmt.Sprintf(manifest, "other", true), "apply", "-f", "-")
+		Expect(err).To(HaveOccurred())
+		Expect(out).To(ContainSubstring(onlyApply))
 	})
 
 	It("applies the manifest that a person would write", func(ctx SpecContext) {

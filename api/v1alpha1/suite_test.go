@@ -95,11 +95,17 @@ func long(n int) string { return strings.Repeat("日", n) }
 // kubectl runs the real one as admin, with input on stdin, and gives what it printed.
 func kubectl(ctx SpecContext, input string, args ...string) string {
 	GinkgoHelper()
+	out, err := tryKubectl(ctx, input, args...)
+	Expect(err).NotTo(HaveOccurred(), "kubectl %s: %s", strings.Join(args, " "), out)
+	return out
+}
+
+// tryKubectl is one that may fail.
+func tryKubectl(ctx SpecContext, input string, args ...string) (string, error) {
 	args = append([]string{"--kubeconfig", plane.KubeconfigPath(), "--namespace", namespace}, args...)
 	command := exec.CommandContext(ctx, plane.Kubectl(), args...)
 	command.Stdin = strings.NewReader(input)
 	command.Env = append(os.Environ(), "HOME="+filepath.Join(plane.Dir(), "home")) // its caches
 	out, err := command.CombinedOutput()
-	Expect(err).NotTo(HaveOccurred(), "kubectl %s: %s", strings.Join(args, " "), out)
-	return string(out)
+	return string(out), err
 }

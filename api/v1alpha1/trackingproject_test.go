@@ -24,6 +24,11 @@ func onMLflow(url, fields string) string {
 	return fmt.Sprintf(`{mlflow: {trackingURI: %q, experiments: [forecast, "forecast-*"], %s}}`, url, fields)
 }
 
+// onMLflowWith is a TrackingProject's spec on MLflow with these fields besides.
+func onMLflowWith(fields string) string {
+	return `{mlflow: {trackingURI: "https://mlflow.example", experiments: [forecast]}, ` + fields + `}`
+}
+
 const (
 	wandbURL  = "https://wandb.example"
 	mlflowURL = "https://mlflow.example"
@@ -114,6 +119,17 @@ var _ = DescribeTable("Creating a TrackingProject", func(ctx SpecContext, spec, 
 	Entry("days are no unit of Go's here either", onWandb(wandbURL, `import: {ttlAfterFinished: 7d}`), badTTL),
 	Entry("Go can't hold three centuries, and could not read the list of projects any more", onWandb(wandbURL, `import: {ttlAfterFinished: 2628000h}`), badTTL),
 	Entry("a ttl has a unit", onWandb(wandbURL, `import: {ttlAfterFinished: 3600}`), "must be of type string"),
+	Entry("a tag may be for one run alone", onWandb(wandbURL, `uniqueTags: [in_production, "needs review", 日本語]`), accepted),
+	Entry("on MLflow with a value", onMLflowWith(`uniqueTags: [stage=production]`), accepted),
+	Entry("none is no different from no list", onWandb(wandbURL, `uniqueTags: []`), accepted),
+	Entry("32 of them fit", onWandb(wandbURL, `uniqueTags: `+tagList(32)), accepted),
+	Entry("33 do not", onWandb(wandbURL, `uniqueTags: `+tagList(33)), "must have at most 32 items"),
+	Entry("an empty one is none", onWandb(wandbURL, `uniqueTags: [""]`), "spec.uniqueTags[0]"),
+	Entry("a blank in front of one can't be seen", onWandb(wandbURL, `uniqueTags: [a, " b"]`), blankTag),
+	Entry("nor one at its end", onWandb(wandbURL, `uniqueTags: ["a "]`), blankTag),
+	Entry("one is named once", onWandb(wandbURL, `uniqueTags: [a, b, a]`), "Duplicate value"),
+	Entry("it is as long as a tag may be", onWandb(wandbURL, `uniqueTags: [`+long(250)+`]`), accepted),
+	Entry("and no longer than that", onWandb(wandbURL, `uniqueTags: [`+long(251)+`]`), "spec.uniqueTags[0]"),
 	Entry("other ceilings do not exist", onWandb(wandbURL, `maxTagPolicy: None`), `supported values: "Observe", "Add", "Merge", "Exclusive"`),
 )
 
@@ -142,6 +158,7 @@ var _ = DescribeTable("Changing a TrackingProject", func(ctx SpecContext, before
 	Entry("keys are rotated", onWandb(wandbURL, ""), `{wandb: {entity: acme, project: capsules, apiKeySecretRef: {name: new, key: new}}}`, accepted),
 	Entry("so does what is imported", onWandb(wandbURL, `import: {policy: Active}`), onWandb(wandbURL, `import: {policy: Linked}`), accepted),
 	Entry("to all of it", onWandb(wandbURL, ""), onWandb(wandbURL, `import: {policy: All}`), accepted),
+	Entry("so do tags for one run alone", onWandb(wandbURL, `uniqueTags: [a, b]`), onWandb(wandbURL, `uniqueTags: [b, c]`), accepted),
 	Entry("ceiling, intervals and suspension may change", onWandb(wandbURL, ""), onWandb(wandbURL, `maxTagPolicy: Exclusive, interval: 5s, fullInterval: 1h, suspend: true`), accepted),
 )
 
@@ -210,6 +227,22 @@ var _ = Describe("A TrackingProject", func() {
 	})
 })
 
+var _ = DescribeTable("What unique tags write to a project's status", func(ctx SpecContext, tags []v1alpha1.UniqueTagStatus, outcome string) {
+	obj := object("TrackingProject", wandbOf("acme", "capsules"))
+	Expect(k8sClient.Create(ctx, obj)).To(Succeed())
+	project := &v1alpha1.TrackingProject{}
+	Expect(k8sClient.Get(ctx, client.ObjectKeyFromObject(obj), project)).To(Succeed())
+	project.Status.UniqueTags = tags
+	expectOutcome(k8sClient.Status().Update(ctx, project), outcome)
+},
+	Entry("all that may be unique fit", many(32, func(i int) v1alpha1.UniqueTagStatus { return v1alpha1.UniqueTagStatus{Name: fmt.Sprint(i)} }), accepted),
+	Entry("one more does not", many(33, func(i int) v1alpha1.UniqueTagStatus { return v1alpha1.UniqueTagStatus{Name: fmt.Sprint(i)} }), "status.uniqueTags: Too many"),
+	Entry("a tag stands there once", many(2, func(int) v1alpha1.UniqueTagStatus { return v1alpha1.UniqueTagStatus{Name: "a"} }), "Duplicate value"),
+	Entry("the longest tags, ids and messages fit", []v1alpha1.UniqueTagStatus{{Name: long(250), Holder: long(128), Wanted: long(128), Blocked: long(512)}}, accepted),
+	Entry("a longer message is cut", []v1alpha1.UniqueTagStatus{{Name: "a", Blocked: long(513)}}, "status.uniqueTags[0].blocked: Too long"),
+	Entry("and the name of one that has no run yet", []v1alpha1.UniqueTagStatus{{Name: "a", Wanted: long(129)}}, "status.uniqueTags[0].wanted: Too long"),
+)
+
 // fullProjectStatus has every field set.
 func fullProjectStatus() v1alpha1.TrackingProjectStatus {
 	at := metav1.NewTime(time.Unix(1_800_000_000, 0))
@@ -225,7 +258,10 @@ func fullProjectStatus() v1alpha1.TrackingProjectStatus {
 		TrackedRuns: 3,
 		Pending:     &v1alpha1.PendingCounts{Runs: 1, Adds: 2, Removes: 3},
 		Tags:        []v1alpha1.TagCount{{Name: "baseline", Count: 3}},
-		Verified:    &v1alpha1.VerifiedSource{URL: wandbURL, Secrets: "wandb=uid/1"},
+		UniqueTags: []v1alpha1.UniqueTagStatus{{
+			Name: "in_production", Holder: "3f9a1c", Wanted: "77b0d2", Since: &at, UndeclaredSince: &at, Blocked: "there is no run 77b0d2",
+		}},
+		Verified: &v1alpha1.VerifiedSource{URL: wandbURL, Secrets: "wandb=uid/1"},
 	}
 }
 
