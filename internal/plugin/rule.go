@@ -13,6 +13,6 @@ that there are with what they match.`,
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRuleList(f))
+	cmd.AddCommand(newRuleList(f), newRuleTest(f))
 	return cmd
 }

@@ -77,8 +77,14 @@ func mapper() meta.RESTMapper {
 		m.Add(v1alpha1.GroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
 	m.Add(v1alpha1.GroupVersion.WithKind("ClusterTagRule"), meta.RESTScopeRoot)
-	m.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
-	m.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	for kind, scope := range map[string]meta.RESTScope{
+		"ConfigMap": meta.RESTScopeNamespace, "Pod": meta.RESTScopeNamespace, "Namespace": meta.RESTScopeRoot, "Node": meta.RESTScopeRoot,
+	} {
+		m.Add(corev1.SchemeGroupVersion.WithKind(kind), scope)
+	}
+	for _, version := range kueueVersions {
+		m.Add(schema.GroupVersionKind{Group: kueue, Version: version, Kind: "Workload"}, meta.RESTScopeNamespace)
+	}
 	return m
 }
 

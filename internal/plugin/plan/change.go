@@ -59,7 +59,9 @@ func changes(r Run, in tags.Input, made tags.Plan) []Change {
 		c.Because, c.Rule = r.whyOff(in, name)
 		out = append(out, c)
 	}
-	slices.SortFunc(out, func(a, b Change) int { return cmp.Or(strings.Compare(a.Tag, b.Tag), strings.Compare(a.Because, b.Because)) })
+	slices.SortFunc(out, func(a, b Change) int {
+		return cmp.Or(strings.Compare(a.Tag, b.Tag), strings.Compare(a.Because, b.Because))
+	})
 	return out
 }
 
