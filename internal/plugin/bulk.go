@@ -57,19 +57,24 @@ func (b bulk) run(ctx context.Context) error {
 	case b.dryRun == "none" && !b.yes && !terminal.IsTerminal(b.In):
 		return usagef("runs of the tracker are changed only if somebody agrees: take --yes, or --dry-run to see what would change")
 	}
+	if err := b.client.Create(ctx, b.change, client.FieldOwner(FieldManager)); err != nil {
+		return fmt.Errorf("make a TagChange for project %s: %w", b.change.Spec.ProjectRef.Name, err)
+	}
 	if b.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, b.timeout, errTimeout)
 		defer cancel()
 	}
-	if err := b.client.Create(ctx, b.change, client.FieldOwner(FieldManager)); err != nil {
-		return fmt.Errorf("make a TagChange for project %s: %w", b.change.Spec.ProjectRef.Name, err)
-	}
-	if agreed, err := b.agree(ctx); !agreed {
+	agreed, err := b.agree(ctx)
+	if agreed {
+		err = b.apply(ctx)
+	} else {
 		b.discardChange(ctx, b.change)
-		return err
 	}
-	return b.apply(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errTimeout) && !errors.Is(err, errTimeout) { // in the midst of a request
+		return fmt.Errorf("%w: %w", errTimeout, err)
+	}
+	return err
 }
 
 // agree has the runs counted, and says whether they are to be changed: there are some, and somebody wants it.

@@ -51,9 +51,7 @@ others every spec.fullInterval.`,
 			if l.session, err = f.connect(); err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeoutCause(cmd.Context(), l.timeout, errTimeout)
-			defer cancel()
-			return l.run(ctx, args)
+			return l.run(cmd.Context(), args)
 		},
 	}
 	l.selection.add(f, cmd, true)
@@ -124,6 +122,8 @@ func (l *looking) atRuns(ctx context.Context, runs []v1alpha1.TrainingRun) error
 	}
 	total := len(last)
 	bar := terminal.NewBar(l.errTerminal(), "looked at", total)
+	ctx, cancel := context.WithTimeoutCause(ctx, l.timeout, errTimeout)
+	defer cancel()
 	err := l.until(ctx, &v1alpha1.TrainingRunList{}, options, func(object client.Object, gone bool) (bool, error) {
 		run, ok := object.(*v1alpha1.TrainingRun)
 		if !ok || last[object.GetUID()] == nil {
@@ -196,6 +196,8 @@ func (l *looking) atProjects(ctx context.Context) error {
 	}
 	projects := &unstructured.UnstructuredList{}
 	projects.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("TrackingProjectList"))
+	ctx, cancel := context.WithTimeoutCause(ctx, l.timeout, errTimeout)
+	defer cancel()
 	err := l.until(ctx, projects, options, func(object client.Object, gone bool) (bool, error) {
 		project, ok := object.(*unstructured.Unstructured)
 		if !ok || asked[object.GetUID()] == "" {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -39,7 +40,9 @@ var commands = []func(*Frame) *cobra.Command{
 
 // Main runs the plugin and gives its exit code.
 func Main(ctx context.Context, f Frame, args []string) int {
-	log.SetLogger(logr.Discard()) // the client's, which has nothing to say that its errors don't
+	// What clients log is in their errors, too, which are told in our words.
+	log.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
 	cmd := New(&f)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)

@@ -24,6 +24,9 @@ func (s *session) until(ctx context.Context, empty client.ObjectList, options []
 			return fmt.Errorf("watch: %T is no list", empty)
 		}
 		if err := s.client.List(ctx, list, options...); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
 			return fmt.Errorf("list what is waited for: %w", err)
 		}
 		enough := false
