@@ -55,6 +55,7 @@ var _ = Describe("The samples", func() {
 	It("are applied as they are", func(ctx SpecContext) {
 		kubectl(ctx, "", "create", "namespace", "samples")
 		out := kubectl(ctx, "", "apply", "-n", "samples", "-k", config+"/samples")
-		Expect(strings.Count(out, " created")).To(Equal(7))
+		Expect(strings.Count(out, " created")).To(Equal(8))
+		Expect(kubectl(ctx, "", "get", "tchg", "-n", "samples", "-o", "jsonpath={.items[*].spec.apply}")).To(Equal("false"), "none is carried out by itself")
 	})
 })
