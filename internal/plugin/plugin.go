@@ -35,7 +35,7 @@ type Frame struct {
 // commands are all commands. Each has a file of its own.
 var commands = []func(*Frame) *cobra.Command{
 	newAdd, newRemove, newRename, newUndo, newLook, newList, newTags,
-	newWhy, newExport, newRule,
+	newWhy, newPlan, newExport, newRule,
 }
 
 // Main runs the plugin and gives its exit code.

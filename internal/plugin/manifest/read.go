@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/resource"
+
+	"github.com/runtag/runtag/api/v1alpha1"
 )
 
 // Object is one object that was read, and where it stands.
@@ -60,6 +62,21 @@ var clusterWide = map[string]bool{"ClusterTagRule": true, "Node": true, "Namespa
 func (o Object) Into(typed runtime.Object, strict bool) error {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, typed, strict); err != nil {
 		return fmt.Errorf("%s: %s %s: %w", o.Source, o.GetKind(), o.GetName(), err)
+	}
+	return nil
+}
+
+// Check refuses an object of one of our kinds with fields that its kind does not have.
+func (o Object) Check() error {
+	switch o.GetKind() {
+	case "TrainingRun":
+		return o.Into(&v1alpha1.TrainingRun{}, true)
+	case "TrackingProject":
+		return o.Into(&v1alpha1.TrackingProject{}, true)
+	case "TagRule":
+		return o.Into(&v1alpha1.TagRule{}, true)
+	case "ClusterTagRule":
+		return o.Into(&v1alpha1.ClusterTagRule{}, true)
 	}
 	return nil
 }

@@ -48,6 +48,11 @@ func settle(name string, all []Outlook, inputs []tags.Input, moves map[int][]Cha
 		blocked = "several TrainingRuns declare " + name + ", and at most one run may carry it: it does not move"
 	case declarers == 1:
 		blocked = all[holder].blocks(name)
+		for i, r := range all {
+			if i != holder && blocked == "" && r.Policy() < tags.Merge && backend.Carries(inputs[i].Dialect, inputs[i].Observed, name) {
+				blocked = name + " does not move: " + r.Object.Name + " keeps it by its policy " + r.Policy().String()
+			}
+		}
 	}
 	for i := range all {
 		carried := backend.Carries(inputs[i].Dialect, inputs[i].Observed, name)
@@ -62,7 +67,7 @@ func settle(name string, all []Outlook, inputs []tags.Input, moves map[int][]Cha
 		switch {
 		case !carried:
 		case blocked == "" && declarers == 1:
-			moves[i] = append(moves[i], Change{Tag: name, Remove: true, Because: "moves to " + all[holder].Object.Name})
+			moves[i] = append(moves[i], Change{Tag: name, Remove: true, Because: "moves to " + all[holder].Object.Name, Unique: true})
 		case declarers == 0 && made(name):
 			moves[i] = append(moves[i], Change{Tag: name, Remove: true, Because: "declared no more"})
 		default:
