@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -148,6 +149,30 @@ func testChangeDeclined(_ *testing.T, c *scene) {
 		c.t.Errorf("the manifest (-want +got):\n%s", diff)
 	}
 	c.expectNoChanges()
+}
+
+// testChangeLeft interrupts the command while the operator waits for the tracker: what was agreed to goes on.
+func testChangeLeft(_ *testing.T, c *scene) {
+	c.project("capsules")
+	ctx, interrupt := context.WithCancel(c.t.Context())
+	defer interrupt()
+	h := &changes{scene: c, matched: 3, planned: 3, begun: interrupt}
+	h.start()
+	got := c.generated(c.commandWith(ctx, strings.NewReader(""), c.plane.KubeconfigPath(), "add", "a", "--project", "capsules", "--all", "-y"))
+	if got.code != 130 || !strings.HasSuffix(got.err, lines(
+		"TagChange NAME goes on without this command; see it: kubectl get tchg NAME -n "+c.namespace+" -w; stop it: kubectl delete tchg NAME -n "+c.namespace,
+		"error: interrupted",
+	)) {
+		c.t.Errorf("got %s", got)
+	}
+	if left := c.changeNames(); len(left) != 1 {
+		c.t.Errorf("the TagChange has to stay: %v", left)
+	}
+	h.begun = func() {}
+	got = c.generated(c.command("add", "a", "--project", "capsules", "--all", "-y", "--timeout", "3s"))
+	if got.code != 4 || !strings.Contains(got.err, "waiting: RateLimited: the tracker asks to wait\n") || !strings.Contains(got.err, "not seen done in time: RateLimited: the tracker asks to wait") {
+		c.t.Errorf("what is waited for is told: %s", got)
+	}
 }
 
 func testUndo(_ *testing.T, c *scene) {

@@ -76,6 +76,8 @@ type changes struct {
 	skipped          []v1alpha1.SkippedRuns
 	refuse           kstatus.State
 	matches          []bulk.Match
+	// begun is called, if it is there, instead of making a change that is to be applied.
+	begun func()
 
 	mu    sync.Mutex
 	specs []v1alpha1.TagChangeSpec
@@ -117,6 +119,9 @@ func (h *changes) answer(ctx context.Context, c *v1alpha1.TagChange) error {
 		}
 	case !c.Spec.Apply:
 		st.Planned = &h.planned
+	case h.begun != nil:
+		h.begun()
+		state = kstatus.State{Ready: metav1.ConditionFalse, Reason: v1alpha1.ReasonRateLimited, Message: "the tracker asks to wait"}
 	default:
 		state.Reason, st.StartedAt, st.FinishedAt, st.Changed, st.Done = v1alpha1.ReasonChanged, &finished, &finished, &h.planned, h.matched
 	}

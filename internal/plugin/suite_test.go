@@ -70,6 +70,7 @@ func TestPlugin(t *testing.T) {
 		{"change on the tracker", testChange},
 		{"change that is refused", testChangeRefused},
 		{"change that nobody agrees to", testChangeDeclined},
+		{"change that is left to itself", testChangeLeft},
 		{"undo", testUndo},
 		{"the tracker's runs", testTracker},
 		{"completion", testCompletion},
