@@ -34,7 +34,7 @@ GOTEST = $(TESTENV) go test -json -p 2 -timeout 30m $(RACE)
 ANEW := -count=1
 SUMMARY := go run ./hack/testsummary
 
-.PHONY: help demo build run install uninstall deploy undeploy test unit e2e cover fuzz verify generate manifests fmt lint tidy vulncheck prepare clean
+.PHONY: help demo build run install uninstall deploy undeploy test unit e2e cover fuzz verify generate manifests docs fmt lint tidy vulncheck prepare clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ generate: ## Generate the deep copies of the API types.
 manifests: ## Generate the CRDs and the manager's role from the markers in the code.
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOL) controller-gen rbac:roleName=manager-role paths=./controllers/... output:rbac:dir=config/rbac
+
+docs: ## Generate the pages about kubectl runtag from its commands.
+	go run ./hack/plugindocs >docs/kubectl-runtag.md
 
 fmt: ## Format the Go code.
 	$(LINT) fmt

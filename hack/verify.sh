@@ -11,7 +11,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 # same GENERATED COMMITTED says how the committed files differ from what the code gives now.
 same() {
-	diff -ru --label "$2 (committed)" --label "$2 (generated now)" "$2" "$1" || { echo "run: make generate manifests"; return 1; }
+	diff -ru --label "$2 (committed)" --label "$2 (generated now)" "$2" "$1" || { echo "run: make generate manifests docs"; return 1; }
 }
 
 deepcopies() {
@@ -30,10 +30,14 @@ rbac() {
 
 manifests() {
 	local dir status=0
-	for dir in config/default config/samples; do
+	for dir in config/default config/samples config/rules config/inject; do
 		tool kustomize build "$dir" >"$scratch/manifests.yaml" || status=1
 	done
 	return $status
+}
+
+docs() {
+	go run ./hack/plugindocs >"$scratch/kubectl-runtag.md" && same "$scratch/kubectl-runtag.md" docs/kubectl-runtag.md
 }
 
 tidy() {
@@ -73,6 +77,7 @@ check "deep copies are current" deepcopies
 check "CRDs are current" crds
 check "RBAC is current" rbac
 check "manifests build" manifests
+check "pages about the plugin are current" docs
 check "go.mod files are tidy" tidy
 check "formatting and lint" lint run
 check "API conventions" lint run --config=.golangci-kal.yml ./api/...

@@ -309,6 +309,10 @@ type TrackingProjectStatus struct {
 	// verified is the address and credential with which all known runs were found last.
 	// +optional
 	Verified *VerifiedSource `json:"verified,omitempty"`
+	// lookAt is the value of the annotation tracking.runtag.dev/look-at that was acted on last.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	LookAt string `json:"lookAt,omitempty"`
 	// acceptedMissing is the value of the annotation tracking.runtag.dev/accept-missing that was acted on last. It counts once.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64

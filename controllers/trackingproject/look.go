@@ -95,6 +95,7 @@ func (c *Controller) look(ctx context.Context, s *scope) error {
 	if took > spec.Interval.Duration {
 		s.memory.slow = took
 	}
+	s.project.Status.LookAt = bounded(asked)
 	s.memory.lookAt, s.memory.activeAt = asked, c.Clock.Now().Add(jittered(spec.Interval.Duration))
 	if full {
 		s.memory.fullAt = c.Clock.Now().Add(jittered(spec.FullInterval.Duration))
@@ -258,4 +259,15 @@ func (c *Controller) readByName(ctx context.Context, s *scope) error {
 		s.queue(c.Runs, s.tracker.Snapshot.ReadByName(began, batch, found))
 	}
 	return nil
+}
+
+// maxLookAt is the most characters of the value of a request for a look that status repeats.
+const maxLookAt = 256
+
+// bounded cuts the value of a request for a look to what status has room for.
+func bounded(asked string) string {
+	if runes := []rune(asked); len(runes) > maxLookAt {
+		return string(runes[:maxLookAt])
+	}
+	return asked
 }

@@ -114,7 +114,7 @@ func (s *stage) getPrograms(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bin/controlplane path --nodes: %w", err)
 	}
-	s.path = []string{strings.TrimSpace(string(assets)), filepath.Dir(python)}
+	s.path = []string{s.root + "/bin", strings.TrimSpace(string(assets)), filepath.Dir(python)}
 	return nil
 }
 

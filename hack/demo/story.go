@@ -198,13 +198,13 @@ func labelling(t tracker) []step {
 		commands: []string{"kubectl label --overwrite trun " + name + " tag.runtag.dev/published="},
 		about:    []subject{{run, true, synced(judged(c), "published")}},
 	}, {
-		title: "17. Taking a label off takes the tag off", say: "Even one that somebody put there on the tracker.",
-		commands: []string{"kubectl label trun " + name + " tag.runtag.dev/looks-good-"},
+		title: "17. Taking a label off takes the tag off", say: "Even one that somebody put there on the tracker. The plugin does it, whatever kind of tag it is.",
+		commands: []string{"kubectl runtag rm looks-good " + name},
 		about:    []subject{{run, true, synced(left, "published")}},
 	}, {
 		title: "18. Many at once", say: "A selector finds runs by their tags, and labels them all, whoever made their TrainingRuns.",
-		commands: []string{"kubectl label --overwrite trun -l tracking.runtag.dev/project=capsules,tag.runtag.dev/first-try tag.runtag.dev/reviewed="},
-		after:    []string{"kubectl get trun -l tag.runtag.dev/reviewed"},
+		commands: []string{"kubectl runtag add reviewed -l tracking.runtag.dev/project=capsules,tag.runtag.dev/first-try"},
+		after:    []string{"kubectl runtag ls --with-tag reviewed"},
 		about: []subject{
 			{run, true, synced(left, "published", "reviewed")}, {c.imported, true, synced(c.own, "reviewed")},
 			{c.late, false, synced(c.own, "nightly", "reviewed")},
@@ -235,8 +235,8 @@ func automatic(t tracker) []step {
 		about:    run("preemptible", "preempted"),
 	}, {
 		title: "21. A person has the last word", say: "Whoever takes such a label off overrules the rules, for this run and tag.",
-		commands: []string{"kubectl label trun -l tag.runtag.dev/preempted tag.runtag.dev/preemptible-"},
-		after:    []string{"kubectl get trun -l tag.runtag.dev/preempted -o wide"},
+		commands: []string{"kubectl runtag rm preemptible -l tag.runtag.dev/preempted"},
+		after:    []string{"kubectl runtag why " + t.imported(c.spot)},
 		about:    run("preempted"),
 	}}
 }

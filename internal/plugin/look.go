@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -194,24 +193,18 @@ func (l *looking) atProjects(ctx context.Context) error {
 		}
 		asked[list.Items[i].UID] = list.Items[i].Annotations[v1alpha1.AnnotationLookAt]
 	}
-	projects := &unstructured.UnstructuredList{}
-	projects.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("TrackingProjectList"))
 	ctx, cancel := context.WithTimeoutCause(ctx, l.timeout, errTimeout)
 	defer cancel()
-	err := l.until(ctx, projects, options, func(object client.Object, gone bool) (bool, error) {
-		project, ok := object.(*unstructured.Unstructured)
+	err := l.until(ctx, &v1alpha1.TrackingProjectList{}, options, func(object client.Object, gone bool) (bool, error) {
+		project, ok := object.(*v1alpha1.TrackingProject)
 		if !ok || asked[object.GetUID()] == "" {
 			return false, nil
 		}
-		seen, _, err := unstructured.NestedString(project.Object, "status", "lookAt")
-		if err != nil {
-			return false, fmt.Errorf("read the status of TrackingProject %s: %w", project.GetName(), err)
-		}
-		if !gone && seen != asked[project.GetUID()] {
+		if !gone && project.Status.LookAt != asked[project.UID] {
 			return false, nil
 		}
-		delete(asked, project.GetUID())
-		return len(asked) == 0, say(l.Out, "%s: looked at", project.GetName())
+		delete(asked, project.UID)
+		return len(asked) == 0, say(l.Out, "%s: looked at", project.Name)
 	})
 	if !errors.Is(err, errTimeout) {
 		return err

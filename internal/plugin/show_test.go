@@ -35,6 +35,14 @@ func testLook(_ *testing.T, c *scene) {
 	c.expect("a project's look is waited for, too", said{
 		code: 4, err: lines("capsules: not looked at yet: the operator has said nothing of it; is it running?", "error: not seen done in time: 1 of the projects; the look was asked for, and comes as soon as it can"),
 	}, "look", "--project", "capsules", "--timeout", "50ms")
+	operate(c, &v1alpha1.TrackingProjectList{}, func(ctx context.Context, p *v1alpha1.TrackingProject) error {
+		if asked := p.Annotations["tracking.runtag.dev/look-at"]; p.Status.LookAt != asked {
+			p.Status.LookAt = asked
+			return c.client.Status().Update(ctx, p)
+		}
+		return nil
+	})
+	c.expect("all projects of the namespace, if nothing is said", said{out: "capsules: looked at\n"}, "look")
 	c.expect("a project that is not there", said{code: 1, err: "error: read TrackingProject look/x: trackingprojects.tracking.runtag.dev \"x\" not found\n"}, "look", "--project", "x")
 }
 
