@@ -54,11 +54,12 @@ func (m *merging) merged(ctx context.Context, c client.Client, o manifest.Object
 	unstructured.RemoveNestedField(wanted.Object, "status")
 	live := &unstructured.Unstructured{}
 	live.SetGroupVersionKind(o.GroupVersionKind())
-	err = c.Get(ctx, client.ObjectKeyFromObject(o), live)
-	if client.IgnoreNotFound(err) != nil {
+	switch err := c.Get(ctx, client.ObjectKeyFromObject(o), live); {
+	case err == nil:
+		there = true
+	case !apierrors.IsNotFound(err):
 		return fail(err)
 	}
-	there = err == nil
 	switch {
 	case m.serverSide:
 		options := []client.ApplyOption{client.FieldOwner(m.fieldManager), client.DryRunAll}

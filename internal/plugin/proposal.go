@@ -25,6 +25,9 @@ type proposal struct {
 	runs     map[client.ObjectKey]*v1alpha1.TrainingRun
 	projects map[client.ObjectKey]*v1alpha1.TrackingProject
 	rules    []trial.Rule
+	// blind counts the runs of which a rule can say nothing, and blindTo says of one why.
+	blind   map[string]int
+	blindTo map[string]string
 	// only is the project that is asked about; empty for all.
 	only string
 	all  *outlook
@@ -33,7 +36,7 @@ type proposal struct {
 // proposed is what would change if the manifests were applied.
 func (p *planning) proposed(ctx context.Context, project string) (*outlook, error) {
 	next := &proposal{
-		planning: p, only: project, all: newOutlook(),
+		planning: p, only: project, all: newOutlook(), blind: map[string]int{}, blindTo: map[string]string{},
 		runs: map[client.ObjectKey]*v1alpha1.TrainingRun{}, projects: map[client.ObjectKey]*v1alpha1.TrackingProject{},
 	}
 	if err := next.read(ctx); err != nil {
@@ -233,6 +236,9 @@ func (p *proposal) askRules(ctx context.Context, after []trial.Run) error {
 			return err
 		}
 	}
+	for key, runs := range p.blind {
+		p.note("%s has no input for %s, such as %s; kubectl runtag rule test tells of each", key, nRuns(runs), p.blindTo[key])
+	}
 	return nil
 }
 
@@ -248,8 +254,9 @@ func (p *proposal) foresee(world *trial.World, r *trial.Run) error {
 		if err != nil {
 			return err
 		}
-		if a.Outcome == trial.NoInput {
-			p.note("%s has no input for some runs, such as %s: %s; kubectl runtag rule test says of each", rule.Spec.Key, p.nameOf(r.Run), a.Why)
+		if key := rule.Spec.Key; a.Outcome == trial.NoInput {
+			p.blind[key]++
+			p.blindTo[key] = p.nameOf(r.Run) + ": " + a.Why
 		}
 		situation.Rules = append(situation.Rules, a.Asked)
 		asked[rule.Spec.Key] = true

@@ -14,7 +14,9 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/plugin/plan"
 	"github.com/runtag/runtag/internal/plugin/terminal"
+	"github.com/runtag/runtag/internal/plugin/trial"
 	"github.com/runtag/runtag/internal/plugin/why"
+	"github.com/runtag/runtag/internal/rules"
 )
 
 // historySize is how many changes a status keeps, as in the CRD.
@@ -121,6 +123,11 @@ func (a *asking) run(ctx context.Context, name string, tag []string) error {
 		Ready:  meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionReady),
 		Linked: meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionLinked), Pods: run.Status.Pods,
 	}
+	if len(tag) > 0 {
+		if err := a.askRules(ctx, run, &e.Tags[0]); err != nil {
+			return err
+		}
+	}
 	for _, h := range run.Status.History {
 		if len(tag) == 0 || h.Tag == e.Tags[0].Tag {
 			e.History = append(e.History, h)
@@ -130,6 +137,73 @@ func (a *asking) run(ctx context.Context, name string, tag []string) error {
 		return a.data(a.Out, e)
 	}
 	return a.tell(run, e, len(tag) == 0)
+}
+
+// askRules adds to the account of a tag that is not there what the rules say now that could give it.
+func (a *asking) askRules(ctx context.Context, run *v1alpha1.TrainingRun, account *why.Account) error {
+	if account.Present || len(account.Claims) > 0 {
+		return nil
+	}
+	all, unread, err := a.rules(ctx, run.Namespace)
+	if err != nil {
+		return err
+	}
+	for _, kind := range unread {
+		account.Missing = append(account.Missing, "what "+kind+"s say is not known: you may not read them")
+	}
+	runs, err := a.subjects(ctx, []v1alpha1.TrainingRun{*run})
+	if err != nil {
+		return err
+	}
+	able := slices.DeleteFunc(all, func(r ruleObject) bool {
+		named := slices.ContainsFunc(r.spec.Tags, func(tag string) bool { return runs[0].Name(tag) == account.Tag })
+		return !named && r.spec.TagExpression == ""
+	})
+	if len(able) == 0 {
+		return nil
+	}
+	world, err := a.world(ctx, []string{run.Namespace}, nil)
+	if err != nil {
+		return err
+	}
+	for _, r := range able {
+		text, err := a.verdict(ctx, world, r, &runs[0], account.Tag)
+		if err != nil {
+			return err
+		}
+		if text != "" {
+			account.Missing = append(account.Missing, text)
+		}
+	}
+	return nil
+}
+
+// verdict says in words what a rule says of a run; nothing of one that computes its tags and does not give this one.
+func (a *asking) verdict(ctx context.Context, world *trial.World, r ruleObject, run *trial.Run, tag string) (string, error) {
+	name := r.kind + "/" + r.object.GetName()
+	rule, err := trial.Understand(ctx, r.object)
+	if err != nil {
+		return "", err
+	}
+	if rule.Err != nil {
+		return name + " does not compile: " + rule.Err.Error(), nil
+	}
+	said, err := world.Ask(rule, run)
+	switch {
+	case err != nil:
+		return "", err
+	case !slices.Contains(said.Asked.Spec.Tags, tag) && !slices.Contains(said.Tags, tag):
+		return "", nil
+	case said.Outcome == trial.NotSelected:
+		return name + " is not for this run: " + said.Why, nil
+	case said.Outcome == trial.NoInput:
+		return name + " has no input, so it changes nothing: " + said.Why, nil
+	case said.Outcome == trial.NoMatch:
+		return name + " does not match: " + said.Why, nil
+	case rule.Spec.Mode != rules.Enforce:
+		return fmt.Sprintf("%s matches, and gives nothing in mode %s: %s", name, rule.Spec.Mode, said.Evidence), nil
+	}
+	return fmt.Sprintf("%s matches (%s), and gives it unless something above keeps it off", name, said.Evidence), nil
 }
 
 // tell writes for people. Pods are told of with the whole run only.
@@ -239,7 +313,7 @@ func (a *asking) tellHistory(run *v1alpha1.TrainingRun, e explained) error {
 		}
 		table := &terminal.Table{Columns: []terminal.Column{{Title: "CHANGED"}, {Title: "WHAT"}, {Title: "TAG", Min: 12}, {Title: "WHO", Min: 12}}}
 		for _, h := range slices.SortedStableFunc(slices.Values(e.History), func(x, y v1alpha1.TagHistory) int { return y.Time.Compare(x.Time.Time) }) {
-			table.Rows = append(table.Rows, []terminal.Cell{{Text: h.Time.UTC().Format(time.RFC3339)}, {Text: string(h.Change)}, {Text: h.Tag}, {Text: strings.TrimSpace(why.Who(h))}})
+			table.Rows = append(table.Rows, []terminal.Cell{{Text: h.Time.UTC().Format(time.RFC3339)}, {Text: string(h.Change)}, {Text: h.Tag}, {Text: why.Who(h)}})
 		}
 		if err := table.Write(a.terminal()); err != nil {
 			return err

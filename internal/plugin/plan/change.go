@@ -47,7 +47,7 @@ func changes(r Run, in tags.Input, made tags.Plan) []Change {
 		}
 		for _, e := range made.Entries {
 			if e.Name == c.Tag && e.Source != tags.Run {
-				c.Source, c.Rule, c.Because = e.Source, e.Rule, declarer(e.Source, e.Rule)
+				c.Source, c.Rule, c.Because = e.Source, e.Rule, r.declarer(e)
 			}
 		}
 		if c.Was != "" {
@@ -67,11 +67,18 @@ func changes(r Run, in tags.Input, made tags.Plan) []Change {
 	return out
 }
 
-func declarer(source tags.Source, rule string) string {
-	if source == tags.Rule {
-		return rule
+// declarer says who declares a tag.
+func (r Run) declarer(e tags.Entry) string {
+	switch e.Source {
+	case tags.Rule:
+		return e.Rule
+	case tags.Label:
+		if !slices.Contains(r.Labels().Declared, e.Name) {
+			return "annotation"
+		}
+		return "label"
 	}
-	return strings.ToLower(string(source))
+	return "spec"
 }
 
 // whyOff says why a tag is taken off, and which rule had given it.

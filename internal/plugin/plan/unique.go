@@ -64,14 +64,15 @@ func settle(name string, all []Outlook, inputs []tags.Input, moves map[int][]Cha
 			continue
 		}
 		drop(&inputs[i], name)
+		if !carried {
+			continue
+		}
+		inputs[i].Frozen = append(inputs[i].Frozen, tags.Declaration{Tag: name, Source: tags.Spec})
 		switch {
-		case !carried:
 		case blocked == "" && declarers == 1:
 			moves[i] = append(moves[i], Change{Tag: name, Remove: true, Because: "moves to " + all[holder].Object.Name, Unique: true})
 		case declarers == 0 && made(name):
 			moves[i] = append(moves[i], Change{Tag: name, Remove: true, Because: "declared no more"})
-		default:
-			inputs[i].Frozen = append(inputs[i].Frozen, tags.Declaration{Tag: name, Source: tags.Spec})
 		}
 	}
 }

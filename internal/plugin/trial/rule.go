@@ -146,7 +146,7 @@ func (w *World) blind(rule Rule, namespace string) string {
 	}
 	for _, key := range rule.Program.SummaryKeys() {
 		if _, known := w.summary[key]; !known {
-			return fmt.Sprintf("the metric %q is known to the operator alone: say --summary %s=VALUE, or %s= for none", key, key, key)
+			return fmt.Sprintf("the metric %q is known to the operator alone (kubectl runtag rule test takes --summary %s=VALUE, or %s= for none)", key, key, key)
 		}
 	}
 	return ""

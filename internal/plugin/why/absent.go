@@ -29,7 +29,7 @@ func (t *teller) missing(name string, a Account) []string {
 	why = append(why, t.byRules(name)...)
 	pending := t.Object.Status.Pending
 	if pending != nil && slices.Contains(pending.Add, name) || slices.Contains(t.planned.Pending.Add, name) {
-		why = append(why, "it is held back: "+t.HeldBy())
+		why = append(why, "it is held back: "+HeldBy(t.Run))
 	}
 	if len(a.Claims) > 0 && len(why) == 0 {
 		why = append(why, t.waiting(name))
@@ -97,7 +97,7 @@ func (t *teller) takenOff(name string, a Account) string {
 	var parts []string
 	for _, h := range a.Changes {
 		if h.Change == v1alpha1.TagRemoved {
-			parts = append(parts, "taken off "+stamp(h.Time)+Who(h))
+			parts = append(parts, "taken off "+stamp(h.Time)+" "+Who(h))
 			break
 		}
 	}
@@ -115,23 +115,30 @@ func (t *teller) takenOff(name string, a Account) string {
 	return strings.Join(parts, "; ")
 }
 
-// Who says who made a change on the tracker.
+// Who says who made a change on the tracker, and for whom.
 func Who(h v1alpha1.TagHistory) string {
+	gone, by := h.Change == v1alpha1.TagRemoved, ""
+	if h.By != "" {
+		by = " that " + h.By + " wrote"
+	}
 	switch {
 	case h.Source == v1alpha1.TagSourceRun && h.By != "":
-		return " on the tracker by " + h.By
+		return "on the tracker by " + h.By
 	case h.Source == v1alpha1.TagSourceRun:
-		return " on the tracker by somebody else"
-	case h.Source == v1alpha1.TagSourceRule && h.By != "":
-		return " by runtag for " + h.By
-	case h.By != "":
-		return fmt.Sprintf(" by runtag, for the %s that %s wrote", strings.ToLower(string(h.Source)), h.By)
+		return "on the tracker by somebody else"
+	case h.Source == v1alpha1.TagSourceRule && gone:
+		return "by runtag, as no rule gives it any more: " + h.By
+	case h.Source == v1alpha1.TagSourceRule:
+		return "by runtag for " + h.By
+	case h.Source == v1alpha1.TagSourceSpec && gone:
+		return "by runtag, as spec declares it no more or excludes it"
+	case h.Source == v1alpha1.TagSourceSpec:
+		return "by runtag for the spec" + by
+	case gone:
+		return "by runtag, as its label or annotation was taken off"
 	}
-	return fmt.Sprintf(" by runtag, for its %s", strings.ToLower(string(h.Source)))
+	return "by runtag for the label or annotation" + by
 }
-
-// HeldBy says which policy holds back what is pending.
-func (t *teller) HeldBy() string { return HeldBy(t.Run) }
 
 // HeldBy says which policy holds back what status.pending lists of a run.
 func HeldBy(r plan.Run) string {
