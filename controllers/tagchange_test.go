@@ -284,6 +284,17 @@ var _ = Describe("A TagChange", func() {
 		h.ExpectStalled(long, v1alpha1.ReasonInvalidTags, "64")
 	})
 
+	It("waits, and says so, while the tracker wants a pause", func() {
+		runs(150, "debug")
+		h.Tracker.SetFaults(wandbtest.Faults{Faults: []wandbtest.Fault{{Status: 429, Headers: map[string]string{"Retry-After": "40"}}}})
+		change := bulkChange("fix", "debug", removes("debug"))
+		apply(change)
+		h.ExpectWaiting(change, v1alpha1.ReasonRateLimited)
+		h.Tracker.SetFaults(wandbtest.Faults{})
+		h.Step(2 * time.Minute)
+		h.ExpectReady(change, v1alpha1.ReasonChanged, "150 of 150")
+	})
+
 	It("goes when its time is over, and waits while the project is suspended", func() {
 		runs(1, "debug")
 		editProject(project, func(p *v1alpha1.TrackingProject) { p.Spec.Suspend = true })

@@ -157,6 +157,34 @@ var _ = Describe("A unique tag", func() {
 		edit(a, func(r *v1alpha1.TrainingRun) { r.Spec.TagPolicy = v1alpha1.TagPolicyObserve })
 	})
 
+	It("is kept by the old run while the new one excludes it, or may add nothing, and moves when that is over", func() {
+		edit(a, declare())
+		edit(b, func(r *v1alpha1.TrainingRun) { r.Spec.Tags, r.Spec.ExcludeTags = []string{inProduction}, []string{inProduction} })
+		h.Step(3 * time.Minute)
+		h.ExpectTagsOn("a", inProduction)
+		h.ExpectTagsOn("b")
+		h.ExpectReady(project, v1alpha1.ReasonTagMoving, "excludeTags")
+		edit(b, func(r *v1alpha1.TrainingRun) { r.Spec.ExcludeTags, r.Spec.TagPolicy = nil, v1alpha1.TagPolicyObserve })
+		h.Step(3 * time.Minute)
+		h.ExpectTagsOn("a", inProduction)
+		h.ExpectTagsOn("b")
+		h.ExpectReady(project, v1alpha1.ReasonTagMoving, "policy")
+		edit(b, func(r *v1alpha1.TrainingRun) { r.Spec.TagPolicy = v1alpha1.TagPolicyMerge })
+		h.Step(2 * period)
+		h.ExpectTagsOn("a")
+		h.ExpectTagsOn("b", inProduction)
+		Expect(fewest).To(Equal(1))
+	})
+
+	It("is kept by the old run while the tracker does not take it on any", func() {
+		long := "a-tag-that-is-longer-than-the-sixty-four-characters-that-wandb-takes"
+		editProject(project, func(p *v1alpha1.TrackingProject) { p.Spec.UniqueTags = []string{inProduction, long} })
+		edit(b, declare(long))
+		h.Step(2 * period)
+		h.ExpectTagsOn("a", inProduction)
+		h.ExpectReady(project, v1alpha1.ReasonTagMoving, "64")
+	})
+
 	It("is taken off a third run that somebody tags on the tracker's page", func() {
 		h.EditTags("c", []string{inProduction}, nil)
 		h.Step(period)

@@ -190,6 +190,9 @@ func declarerOf(run *v1alpha1.TrainingRun, d tags.Dialect, name string) unique.D
 		if err := d.Check(tag); err != nil {
 			declarer.Blocked = err.Error()
 		}
+		if trainingrun.Excludes(run, d, tag) {
+			declarer.Blocked = "its spec.excludeTags keeps the tag off"
+		}
 	}
 	for _, condition := range run.Status.Conditions {
 		if condition.Type != v1alpha1.ConditionReady {

@@ -29,13 +29,13 @@ func Canonical(d tags.Dialect, names []string) []string {
 	return out
 }
 
-// DeclaresByHand says whether spec or a label of a TrainingRun declares a tag now.
+// DeclaresByHand says whether spec or a label of a TrainingRun declares a tag now, be it excluded or not.
 func DeclaresByHand(run *v1alpha1.TrainingRun, d tags.Dialect, name string) bool {
 	if !run.DeletionTimestamp.IsZero() {
 		return false
 	}
 	tag, err := d.Parse(name)
-	if err != nil || excludes(run, d, tag) {
+	if err != nil {
 		return false
 	}
 	if slices.Contains(Canonical(d, run.Spec.Tags), name) || slices.Contains(mirror.ReadLists(run.Annotations).Declared(), name) {
@@ -52,7 +52,8 @@ func DeclaresByHand(run *v1alpha1.TrainingRun, d tags.Dialect, name string) bool
 	return there && text == tag.Value && slices.ContainsFunc(run.Status.Tags, func(t v1alpha1.TagStatus) bool { return t.Name == name && t.ByLabel })
 }
 
-func excludes(run *v1alpha1.TrainingRun, d tags.Dialect, tag tags.Tag) bool {
+// Excludes says whether a TrainingRun keeps a tag off its run.
+func Excludes(run *v1alpha1.TrainingRun, d tags.Dialect, tag tags.Tag) bool {
 	excluded := Canonical(d, run.Spec.ExcludeTags)
 	return slices.Contains(excluded, d.Format(tag)) || d.Pairs && slices.Contains(excluded, tag.Key)
 }
@@ -71,7 +72,7 @@ func (c *Controller) keepUnique(_ context.Context, s *scope) (bool, error) {
 		state := s.tracker.Unique(name)
 		switch {
 		case mine && state.Go == s.id:
-			s.dropUnique(tag, tags.Rule)
+			s.undeclare(tag, tags.Rule)
 			continue
 		case mine && len(state.Conflict) > 0:
 			s.uniqueTrouble = append(s.uniqueTrouble, fmt.Sprintf("tag %q is declared by several TrainingRuns (%s), and at most one run of the project may carry it: leave it on one",
@@ -84,7 +85,7 @@ func (c *Controller) keepUnique(_ context.Context, s *scope) (bool, error) {
 			}
 			s.uniqueTrouble = append(s.uniqueTrouble, fmt.Sprintf("tag %q, which at most one run of the project may carry, is not moved to this one yet: %s", name, why))
 		}
-		s.dropUnique(tag, tags.Spec, tags.Label, tags.Rule)
+		s.leaveToProject(tag)
 		if carried {
 			source := tags.Run
 			if mine {
@@ -96,25 +97,32 @@ func (c *Controller) keepUnique(_ context.Context, s *scope) (bool, error) {
 	return false, nil
 }
 
-// dropUnique takes a tag out of what these sources declare, and out of what is kept off and asked off.
-func (s *scope) dropUnique(tag tags.Tag, sources ...tags.Source) {
-	d := s.input.Dialect
-	is := func(name string) bool {
-		other, err := d.Parse(name)
-		return err == nil && other.Key == tag.Key && (tag.Value == "" || other.Value == tag.Value || other.Value == "")
-	}
+// undeclare takes a tag out of what these sources declare.
+func (s *scope) undeclare(tag tags.Tag, sources ...tags.Source) {
 	declared := make([]tags.Declarations, 0, len(s.input.Declared))
 	for _, source := range s.input.Declared {
 		source.Tags = slices.DeleteFunc(slices.Clone(source.Tags), func(t tags.Declaration) bool {
-			return slices.Contains(sources, t.Source) && is(t.Tag)
+			return slices.Contains(sources, t.Source) && s.isOf(tag, t.Tag)
 		})
 		declared = append(declared, source)
 	}
 	s.input.Declared = declared
+}
+
+// leaveToProject takes a tag out of all that would put it on or take it off.
+func (s *scope) leaveToProject(tag tags.Tag) {
+	s.undeclare(tag, tags.Spec, tags.Label, tags.Rule)
+	is := func(name string) bool { return s.isOf(tag, name) }
 	for _, list := range []*[]string{&s.input.Excluded, &s.input.Requested, &s.input.Forgotten} {
 		*list = slices.DeleteFunc(slices.Clone(*list), is)
 	}
 	s.input.Frozen = slices.DeleteFunc(s.input.Frozen, func(t tags.Declaration) bool { return is(t.Tag) })
+}
+
+// isOf says whether a name is that of the tag, or of one that bears on the same key.
+func (s *scope) isOf(tag tags.Tag, name string) bool {
+	other, err := s.input.Dialect.Parse(name)
+	return err == nil && other.Key == tag.Key && (tag.Value == "" || other.Value == tag.Value || other.Value == "")
 }
 
 // ownNames leaves out the TrainingRuns of other namespaces, but for their number.
