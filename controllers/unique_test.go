@@ -159,7 +159,9 @@ var _ = Describe("A unique tag", func() {
 
 	It("is kept by the old run while the new one excludes it, or may add nothing, and moves when that is over", func() {
 		edit(a, declare())
-		edit(b, func(r *v1alpha1.TrainingRun) { r.Spec.Tags, r.Spec.ExcludeTags = []string{inProduction}, []string{inProduction} })
+		edit(b, func(r *v1alpha1.TrainingRun) {
+			r.Spec.Tags, r.Spec.ExcludeTags = []string{inProduction}, []string{inProduction}
+		})
 		h.Step(3 * time.Minute)
 		h.ExpectTagsOn("a", inProduction)
 		h.ExpectTagsOn("b")
