@@ -23,43 +23,51 @@ import (
 
 // What people do with kubectl runtag, which kubectl starts as it starts any plugin.
 var _ = Describe("kubectl runtag", Ordered, ContinueOnFailure, func() {
-	viewer, editor, admin := person{role: "viewer"}, person{role: "editor"}, person{role: "admin"}
+	viewer, editor, admin := newPerson("viewer", "runtag-viewer"), newPerson("editor", "runtag-editor"), newPerson("admin", "runtag-admin")
+	// What the cluster's own role view has of its own, without what is aggregated to it.
+	lister := newPerson("lister", "runtag-editor", "system:aggregate-to-view")
 	BeforeAll(func(ctx SpecContext) {
 		startManager(ctx)
-		for _, p := range []*person{&viewer, &editor, &admin} {
+		for _, p := range []*person{viewer, editor, admin, lister} {
 			p.comes(ctx)
 		}
 	})
-	retagSpecs(onWandb, &editor)
-	wrongRuleSpecs(onWandb, 2000, &editor)
-	wrongRuleSpecs(onMLflow, 100, &editor)
+	retagSpecs(onWandb, editor)
+	wrongRuleSpecs(onWandb, 2000, editor)
+	wrongRuleSpecs(onMLflow, 100, editor)
 	for _, t := range trackers {
 		Context("on "+t.name(), func() {
-			roleSpecs(t, &viewer, &editor, &admin)
-			firstDaySpecs(t, &editor, &admin)
-			whySpecs(t, &viewer)
+			roleSpecs(t, viewer, editor, admin)
+			listSpecs(t, editor, lister)
+			firstDaySpecs(t, editor, admin)
+			whySpecs(t, viewer)
 		})
 	}
 })
 
-// person is somebody who has a role of runtag in the scenes' namespace, and no other.
+// person is somebody who has some roles in the scenes' namespace, and no other.
 type person struct {
-	role, kubeconfig string
+	name       string
+	roles      []string
+	kubeconfig string
 }
+
+func newPerson(name string, roles ...string) *person { return &person{name: name, roles: roles} }
 
 // comes gives the person an account.
 func (p *person) comes(ctx context.Context) {
 	GinkgoHelper()
-	account := metav1.ObjectMeta{Namespace: namespace, Name: "a-" + p.role}
-	Expect(suite.client.Create(ctx, &corev1.ServiceAccount{ObjectMeta: account})).To(Succeed())
-	Expect(suite.client.Create(ctx, &rbacv1.RoleBinding{
-		ObjectMeta: account,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "runtag-" + p.role},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: account.Name}},
-	})).To(Succeed())
-	config, err := suite.plane.ConfigFor(ctx, namespace, account.Name)
+	Expect(suite.client.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: p.name}})).To(Succeed())
+	for _, role := range p.roles {
+		Expect(suite.client.Create(ctx, &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: p.name + "-" + role},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: p.name}},
+		})).To(Succeed())
+	}
+	config, err := suite.plane.ConfigFor(ctx, namespace, p.name)
 	Expect(err).NotTo(HaveOccurred())
-	p.kubeconfig = filepath.Join(suite.dir, p.role+".kubeconfig")
+	p.kubeconfig = filepath.Join(suite.dir, p.name+".kubeconfig")
 	Expect(controlplane.WriteKubeconfig(p.kubeconfig, config)).To(Succeed())
 }
 
@@ -181,6 +189,7 @@ func roleSpecs(t tracker, viewer, editor, admin *person) {
 		viewer.expectRefused(ctx, "cannot patch resource", "editor", "add", "ours", name)
 		viewer.expectRefused(ctx, "cannot patch resource", "editor", "rm", "foreign", name)
 		viewer.expectRefused(ctx, "cannot create resource", "editor", "add", "ours", "--project", s.project, "--all", "--yes")
+		viewer.expectRefused(ctx, "cannot create resource", "editor", "ls", "--project", s.project)
 		s.expectLooks(ctx, 2)
 		s.expectTagsOnTracker(ctx, run, "foreign")
 
@@ -205,6 +214,31 @@ func roleSpecs(t tracker, viewer, editor, admin *person) {
 		Expect(kept.err).To(ContainSubstring("swept stays: the policy Add takes no tags off"), kept.String)
 		s.expectTagsOnTracker(ctx, run, "ours", "swept")
 	})
+}
+
+// listSpecs are about runs that only the tracker has.
+func listSpecs(t tracker, editor, lister *person) {
+	It("lists and counts the tracker's runs for who may read ConfigMaps, and leaves nothing behind", func(ctx SpecContext) {
+		s := newScene(ctx, t)
+		tagged, other := s.train(ctx, "baseline"), s.train(ctx)
+		s.declare(ctx, other)
+		before := s.tagChanges(ctx)
+		refused := editor.runtag(ctx, "ls", "--project", s.project)
+		Expect(refused.code).To(Equal(1), refused.String)
+		Expect(refused.err).To(And(ContainSubstring("cannot get resource"), ContainSubstring("configmaps")), refused.String)
+
+		Expect(lister.does(ctx, "ls", "--project", s.project, "--with-tag", "baseline", "-o", "name").out).To(Equal(tagged.id + "\n"))
+		all := lister.does(ctx, "ls", "--project", s.project).out
+		Expect(all).To(And(ContainSubstring(tagged.id), ContainSubstring(other.id), ContainSubstring("baseline")))
+		Expect(lister.does(ctx, "tags", s.project, "--all").out).To(MatchRegexp(`(?m)^baseline +1\b`))
+		Expect(s.tagChanges(ctx)).To(Equal(before), "queries are deleted when they are answered")
+	})
+}
+
+// tagChanges names those of the scenes' namespace.
+func (s *scene) tagChanges(ctx context.Context) []string {
+	GinkgoHelper()
+	return strings.Fields(kubectl(ctx, "--namespace", s.namespace, "get", "tagchanges", "-o", "name"))
 }
 
 // firstDaySpecs are about a project that is only watched at first.
