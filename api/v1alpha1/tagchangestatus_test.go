@@ -108,6 +108,12 @@ var _ = DescribeTable("What a TagChange's status holds", func(ctx SpecContext, c
 		s.Skipped = many(1, skippedRuns)
 		s.Skipped[0].Sample = many(11, name)
 	}, "status.skipped[0].sample: Too many"),
+	Entry("the longest reason and id fit", func(s *v1alpha1.TagChangeStatus) {
+		s.Skipped = []v1alpha1.SkippedRuns{{Reason: strings.Repeat("r", 64), Count: 1, Sample: []string{strings.Repeat("a", 128)}}}
+	}, accepted),
+	Entry("a longer reason does not", func(s *v1alpha1.TagChangeStatus) {
+		s.Skipped = []v1alpha1.SkippedRuns{{Reason: strings.Repeat("r", 65), Count: 1}}
+	}, "status.skipped[0].reason: Too long"),
 	Entry("512 characters say why", func(s *v1alpha1.TagChangeStatus) {
 		s.Skipped = many(1, skippedRuns)
 		s.Skipped[0].Message = long(512)
@@ -119,10 +125,15 @@ var _ = DescribeTable("What a TagChange's status holds", func(ctx SpecContext, c
 	Entry("10 ids show what is changed", func(s *v1alpha1.TagChangeStatus) { s.Sample = many(10, name) }, accepted),
 	Entry("11 are too many for that", func(s *v1alpha1.TagChangeStatus) { s.Sample = many(11, name) }, "status.sample: Too many"),
 	Entry("the longest id fits", func(s *v1alpha1.TagChangeStatus) { s.Sample = []string{strings.Repeat("a", 128)} }, accepted),
+	Entry("and no longer one: no tracker has it", func(s *v1alpha1.TagChangeStatus) { s.Sample = []string{strings.Repeat("a", 129)} }, "status.sample[0]: Too long"),
 	Entry("256 ConfigMaps of both kinds fit", func(s *v1alpha1.TagChangeStatus) { s.Undo, s.Matches = many(256, name), many(256, name) }, accepted),
 	Entry("257 to undo do not", func(s *v1alpha1.TagChangeStatus) { s.Undo = many(257, name) }, "status.undo: Too many"),
 	Entry("nor do 257 of matches", func(s *v1alpha1.TagChangeStatus) { s.Matches = many(257, name) }, "status.matches: Too many"),
+	Entry("a ConfigMap is named once", func(s *v1alpha1.TagChangeStatus) { s.Undo = []string{"a", "a"} }, "Duplicate value"),
+	Entry("for a query, too", func(s *v1alpha1.TagChangeStatus) { s.Matches = []string{"a", "a"} }, "Duplicate value"),
 	Entry("a ConfigMap has the name of an object", func(s *v1alpha1.TagChangeStatus) { s.Undo = []string{strings.Repeat("a", 253)} }, accepted),
+	Entry("of matches, too", func(s *v1alpha1.TagChangeStatus) { s.Matches = []string{strings.Repeat("a", 254)} }, "status.matches[0]: Too long"),
 	Entry("and no longer one", func(s *v1alpha1.TagChangeStatus) { s.Undo = []string{strings.Repeat("a", 254)} }, "status.undo[0]: Too long"),
 	Entry("the largest change has its progress", func(s *v1alpha1.TagChangeStatus) { s.Progress = "100000/100000" }, accepted),
+	Entry("and nothing longer is one", func(s *v1alpha1.TagChangeStatus) { s.Progress = strings.Repeat("1", 33) }, "status.progress: Too long"),
 )
