@@ -236,7 +236,7 @@ func automatic(t tracker) []step {
 	}, {
 		title: "21. A person has the last word", say: "Whoever takes such a label off overrules the rules, for this run and tag.",
 		commands: []string{"kubectl runtag rm preemptible -l tag.runtag.dev/preempted"},
-		after:    []string{"kubectl runtag why " + t.imported(c.spot)},
+		after:    []string{"kubectl runtag why $(kubectl get trun -l tag.runtag.dev/preempted -o name)"},
 		about:    run("preempted"),
 	}}
 }
