@@ -40,14 +40,9 @@ spec:
 `, jobName, metadata, c.spot)
 }
 
-// urgent is the manifest of a pod that has to have the spot node.
-const urgent = `apiVersion: scheduling.k8s.io/v1
-kind: PriorityClass
-metadata:
-  name: urgent
-value: 1000
----
-apiVersion: v1
+// urgent is the manifest of a pod that has to have the spot node. Its PriorityClass is there from the start: the API server
+// takes a moment to know one that is made together with the pod.
+const urgent = `apiVersion: v1
 kind: Pod
 metadata:
   name: urgent

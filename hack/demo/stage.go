@@ -145,6 +145,7 @@ func (s *stage) install(ctx context.Context) error {
 	for _, more := range slices.Concat([]string{"rules"}, s.tracker.cast().installs) {
 		commands = append(commands, "kubectl apply --server-side -k "+s.root+"/config/"+more)
 	}
+	commands = append(commands, "kubectl create priorityclass urgent --value=1000")
 	for _, command := range commands {
 		if err := s.shell(ctx, command); err != nil {
 			return err
