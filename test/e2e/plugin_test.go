@@ -41,6 +41,7 @@ var _ = Describe("kubectl runtag", Ordered, ContinueOnFailure, func() {
 			listSpecs(t, editor, lister)
 			firstDaySpecs(t, editor, admin)
 			whySpecs(t, viewer)
+			foretoldSpecs(t, editor)
 		})
 	}
 })
@@ -94,6 +95,7 @@ func (p *person) types(ctx context.Context, args ...string) said {
 		Expect(failed).NotTo(HaveOccurred())
 	}
 	result := said{code: command.ProcessState.ExitCode(), out: out.String(), err: err.String()}
+	GinkgoWriter.Printf("$ kubectl %s\n%s", strings.Join(args, " "), result)
 	expectNoCanary("kubectl "+strings.Join(args, " "), result.String())
 	return result
 }
