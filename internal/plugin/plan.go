@@ -250,7 +250,10 @@ func (p *planning) summary(o *outlook) string {
 		counts[c.Change] += len(c.Runs)
 	}
 	if len(o.Changes) == 0 {
-		if p.files.Given() {
+		switch {
+		case p.files.Given() && len(o.Unknown) > 0:
+			return "nothing would change on the tracker, as far as it is known"
+		case p.files.Given():
 			return "nothing would change on the tracker"
 		}
 		return "nothing is held back"

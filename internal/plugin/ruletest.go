@@ -186,7 +186,7 @@ func (f *Frame) readRules(ctx context.Context, files manifest.Files, namespace s
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, usagef("there is no TagRule or ClusterTagRule in %s", strings.Join(append(files.Names, files.Kustomize), " "))
+		return nil, usagef("there is no TagRule or ClusterTagRule in %s", strings.TrimSpace(strings.Join(files.Names, " ")+" "+files.Kustomize))
 	}
 	return found, nil
 }

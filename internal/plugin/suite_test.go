@@ -74,6 +74,14 @@ func TestPlugin(t *testing.T) {
 		{"undo", testUndo},
 		{"the tracker's runs", testTracker},
 		{"completion", testCompletion},
+		{"why", testWhy},
+		{"plan pending", testPlanPending},
+		{"plan files", testPlanFiles},
+		{"plan rules", testPlanRules},
+		{"export", testExport},
+		{"rule test", testRuleTest},
+		{"rule fixtures", testFixtures},
+		{"rule list", testRuleList},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, s.scene(t, test.name)) })
 	}

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -60,10 +61,27 @@ var clusterWide = map[string]bool{"ClusterTagRule": true, "Node": true, "Namespa
 
 // Into reads an object as one of our types. Strict refuses fields that the type does not have.
 func (o Object) Into(typed runtime.Object, strict bool) error {
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, typed, strict); err != nil {
+	err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, typed, strict)
+	if err != nil && !runtime.IsStrictDecodingError(err) {
+		err = o.mistyped(typed, err)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %s %s: %w", o.Source, o.GetKind(), o.GetName(), err)
 	}
 	return nil
+}
+
+// mistyped says which field has a value of another type, as a tag has that YAML takes for a number or for true; err says
+// that there is one.
+func (o Object) mistyped(typed runtime.Object, err error) error {
+	text, failed := o.MarshalJSON()
+	if failed != nil {
+		return err
+	}
+	if field := json.Unmarshal(text, typed); field != nil {
+		return fmt.Errorf("%w (a text that YAML takes for something else needs quotes)", field)
+	}
+	return err
 }
 
 // Check refuses an object of one of our kinds with fields that its kind does not have.

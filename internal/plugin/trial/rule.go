@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -154,12 +155,15 @@ func (w *World) blind(rule Rule, namespace string) string {
 
 // whyNot adds to what is not known why it can't be.
 func (w *World) whyNot(rule Rule, why string) string {
-	for _, variable := range []string{"pods", "nodes"} {
-		if reason := w.unread[variable]; reason != "" && rule.Program.Reads(variable) {
-			why += "; " + reason
+	reasons := []string{why}
+	nodes := rule.Program.Reads("nodes")
+	for variable, read := range map[string]bool{"pods": nodes || rule.Program.Reads("pods"), "nodes": nodes} {
+		if reason := w.unread[variable]; reason != "" && read {
+			reasons = append(reasons, reason)
 		}
 	}
-	return why
+	slices.Sort(reasons[1:])
+	return strings.Join(reasons, "; ")
 }
 
 // named gives a rule whose tags have the names that the run's tracker gives them.

@@ -137,6 +137,9 @@ func Who(h v1alpha1.TagHistory) string {
 	case gone:
 		return "by runtag, as its label or annotation was taken off"
 	}
+	if by == "" {
+		return "by runtag for a label or annotation"
+	}
 	return "by runtag for the label or annotation" + by
 }
 
