@@ -114,6 +114,9 @@ var _ = DescribeTable("What a TagChange's status holds", func(ctx SpecContext, c
 	Entry("a longer reason does not", func(s *v1alpha1.TagChangeStatus) {
 		s.Skipped = []v1alpha1.SkippedRuns{{Reason: strings.Repeat("r", 65), Count: 1}}
 	}, "status.skipped[0].reason: Too long"),
+	Entry("nor does a longer id", func(s *v1alpha1.TagChangeStatus) {
+		s.Skipped = []v1alpha1.SkippedRuns{{Reason: "r", Count: 1, Sample: []string{strings.Repeat("a", 129)}}}
+	}, "status.skipped[0].sample[0]: Too long"),
 	Entry("512 characters say why", func(s *v1alpha1.TagChangeStatus) {
 		s.Skipped = many(1, skippedRuns)
 		s.Skipped[0].Message = long(512)

@@ -239,6 +239,8 @@ var _ = DescribeTable("What unique tags write to a project's status", func(ctx S
 	Entry("one more does not", many(33, func(i int) v1alpha1.UniqueTagStatus { return v1alpha1.UniqueTagStatus{Name: fmt.Sprint(i)} }), "status.uniqueTags: Too many"),
 	Entry("a tag stands there once", many(2, func(int) v1alpha1.UniqueTagStatus { return v1alpha1.UniqueTagStatus{Name: "a"} }), "Duplicate value"),
 	Entry("the longest tags, ids and messages fit", []v1alpha1.UniqueTagStatus{{Name: long(250), Holder: long(128), Wanted: long(128), Blocked: long(512)}}, accepted),
+	Entry("no longer tag is unique", []v1alpha1.UniqueTagStatus{{Name: long(251)}}, "status.uniqueTags[0].name: Too long"),
+	Entry("no run has a longer id", []v1alpha1.UniqueTagStatus{{Name: "a", Holder: long(129)}}, "status.uniqueTags[0].holder: Too long"),
 	Entry("a longer message is cut", []v1alpha1.UniqueTagStatus{{Name: "a", Blocked: long(513)}}, "status.uniqueTags[0].blocked: Too long"),
 	Entry("and the name of one that has no run yet", []v1alpha1.UniqueTagStatus{{Name: "a", Wanted: long(129)}}, "status.uniqueTags[0].wanted: Too long"),
 )
