@@ -25,7 +25,7 @@ type noMatch struct{}
 func (noMatch) Error() string { return "" }
 
 // Is makes its exit code that of what was not wholly done.
-func (noMatch) Is(target error) bool { return target == errPartly } //nolint:errorlint // this is what errors.Is asks
+func (noMatch) Is(target error) bool { return target == errPartly }
 
 // trying is the command rule test.
 type trying struct {

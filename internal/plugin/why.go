@@ -185,8 +185,8 @@ func (a *asking) verdict(ctx context.Context, world *trial.World, r ruleObject, 
 	if err != nil {
 		return "", err
 	}
-	if rule.Err != nil {
-		return name + " does not compile: " + rule.Err.Error(), nil
+	if rule.Program == nil {
+		return fmt.Sprintf("%s does not compile: %s", name, rule.Err), nil
 	}
 	said, err := world.Ask(rule, run)
 	switch {

@@ -113,6 +113,18 @@ spec:
 	}
 }
 
+func TestCleanNamesATagOnce(t *testing.T) {
+	run := full()
+	run.Spec.Tags, run.Annotations = []string{"baseline=true"}, map[string]string{mirror.AnnotationTags: `["baseline=TRUE"]`}
+	clean, err := manifest.Clean(plan.Run{Object: run, Dialect: pairs, Ceiling: tags.Merge})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"baseline=true"}, clean["spec"].(map[string]any)["tags"]); diff != "" {
+		t.Errorf("label and annotation declare the same tag by other names (-want +got):\n%s", diff)
+	}
+}
+
 func TestCleanRefuses(t *testing.T) {
 	unread, many := full(), full()
 	unread.Annotations[mirror.AnnotationTags] = "nonsense"

@@ -34,7 +34,7 @@ type object struct {
 	removed                 []string
 	rules                   []v1alpha1.RuleTag
 	policy                  v1alpha1.TagPolicy
-	absent                  bool
+	absent, wiped           bool
 }
 
 func on(name string, source v1alpha1.TagSource) v1alpha1.TagStatus {
@@ -49,6 +49,9 @@ func (o object) run(d tags.Dialect, ceiling tags.Policy) plan.Run {
 	}
 	if o.absent {
 		run.Status.Run = nil
+	}
+	if o.wiped {
+		run.Labels = nil
 	}
 	for key, value := range o.labels {
 		run.Labels[key] = value
@@ -99,6 +102,7 @@ func TestChanges(t *testing.T) {
 		{"a value takes another one's place", object{spec: []string{"k=v"}, tags: []v1alpha1.TagStatus{on("k=w", "Run")}}, pairs, tags.Merge, []string{"+k=v: spec, in place of k=w"}},
 		{"a bare tag is there with any value", object{spec: []string{"k"}, tags: []v1alpha1.TagStatus{on("k=w", "Run")}}, pairs, tags.Merge, []string{}},
 		{"an annotation that can't be read is no wish to take anything off", object{annotations: map[string]string{"tracking.runtag.dev/tags": "nonsense"}, applied: []string{"a"}, tags: []v1alpha1.TagStatus{{Name: "a", Source: "Label", Present: true, ByAnnotation: true}}}, wandb, tags.Merge, []string{}},
+		{"labels that something wiped are no wish of a person", object{wiped: true, applied: []string{"a"}, tags: []v1alpha1.TagStatus{{Name: "a", Source: "Label", Present: true, Mirrored: true, ByLabel: true}, {Name: "x", Source: "Run", Present: true, Mirrored: true}}}, wandb, tags.Merge, []string{}},
 	} {
 		got := told(test.object.run(test.dialect, test.ceiling).Changes())
 		if diff := cmp.Diff(test.want, got); diff != "" {

@@ -36,46 +36,54 @@ func All(runs []Run, unique []string, made func(tag string) bool) []Outlook {
 
 // settle decides about one unique tag, and takes it out of the hands of the runs' own plans.
 func settle(name string, all []Outlook, inputs []tags.Input, moves map[int][]Change, made func(string) bool) {
-	holder, declarers := -1, 0
-	for i, r := range all {
-		if r.declaresByHand(name) {
-			holder, declarers = i, declarers+1
-		}
-	}
-	blocked := ""
-	switch {
-	case declarers > 1:
-		blocked = "several TrainingRuns declare " + name + ", and at most one run may carry it: it does not move"
-	case declarers == 1:
-		blocked = all[holder].blocks(name)
-		for i, r := range all {
-			if i != holder && blocked == "" && r.Policy() < tags.Merge && backend.Carries(inputs[i].Dialect, inputs[i].Observed, name) {
-				blocked = name + " does not move: " + r.Object.Name + " keeps it by its policy " + r.Policy().String()
-			}
-		}
-	}
+	holder, declarers, blocked := judge(name, all)
+	moving := declarers == 1 && blocked == ""
 	for i := range all {
-		carried := backend.Carries(inputs[i].Dialect, inputs[i].Observed, name)
-		mine := all[i].declaresByHand(name)
-		if blocked != "" && mine {
+		if blocked != "" && all[i].declaresByHand(name) {
 			all[i].Notes = append(all[i].Notes, blocked)
 		}
-		if declarers == 1 && i == holder && blocked == "" {
+		if moving && i == holder {
 			continue
 		}
 		drop(&inputs[i], name)
-		if !carried {
+		if !all[i].carries(name) {
 			continue
 		}
 		inputs[i].Frozen = append(inputs[i].Frozen, tags.Declaration{Tag: name, Source: tags.Spec})
 		switch {
-		case blocked == "" && declarers == 1:
+		case moving:
 			moves[i] = append(moves[i], Change{Tag: name, Remove: true, Because: "moves to " + all[holder].Object.Name, Unique: true})
 		case declarers == 0 && made(name):
 			moves[i] = append(moves[i], Change{Tag: name, Remove: true, Because: "declared no more"})
 		}
 	}
 }
+
+// judge says which run should have a unique tag, how many declare it, and why it does not move to that one.
+func judge(name string, all []Outlook) (holder, declarers int, blocked string) {
+	for i, r := range all {
+		if r.declaresByHand(name) {
+			holder, declarers = i, declarers+1
+		}
+	}
+	switch declarers {
+	case 0:
+		return holder, 0, ""
+	case 1:
+		blocked = all[holder].blocks(name)
+	default:
+		return holder, declarers, "several TrainingRuns declare " + name + ", and at most one run may carry it: it does not move"
+	}
+	for i, r := range all {
+		if i != holder && blocked == "" && r.Policy() < tags.Merge && r.carries(name) {
+			blocked = name + " does not move: " + r.Object.Name + " keeps it by its policy " + r.Policy().String()
+		}
+	}
+	return holder, declarers, blocked
+}
+
+// carries says whether a tag was on the run at the last look.
+func (r Run) carries(name string) bool { return backend.Carries(r.Dialect, r.Observed(), name) }
 
 // blocks says why a unique tag can't move to the run that should have it; empty if it can.
 func (r Run) blocks(name string) string {

@@ -146,6 +146,23 @@ func TestAsk(t *testing.T) {
 			r.Spec.PodSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"job-name": "j"}}
 		}), nil, "match | found | pod p on node n1: spot=true"},
 		{"a finished run has no live pods", with(sights(), pod("p", "n1", "1", over)), rule(onSpot, func(s *v1alpha1.TagRuleSpec) { s.Retention = "WhileTrue" }), run("1", finished), nil, "no match | the run has ended, and a rule with retention WhileTrue goes by pods that live"},
+		{"a pod that ended is not live", with(sights(), pod("p", "n1", "1", over)), rule("pods.exists(p, p.live)"), run("1"), nil, "no match | pods.exists(p, p.live) is false"},
+		{"a run that was killed is in no pod that started after its last sign of life", with(sights(), pod("p", "n1", "", func(p *corev1.Pod) {
+			started := at(30 * time.Minute)
+			p.Labels, p.Status.StartTime = map[string]string{"job-name": "j"}, &started
+		})), rule(onSpot), run("1", func(r *v1alpha1.TrainingRun) {
+			heard := at(10 * time.Minute)
+			r.Status.Run.State, r.Status.Run.FinishedAt = "crashed", &heard
+			r.Spec.PodSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"job-name": "j"}}
+		}), nil, "no input | not known yet: nodes"},
+		{"a run that was killed is in the pod in which it was heard of", with(sights(), pod("p", "n1", "", func(p *corev1.Pod) {
+			started := at(5 * time.Minute)
+			p.Labels, p.Status.StartTime = map[string]string{"job-name": "j"}, &started
+		})), rule(onSpot), run("1", func(r *v1alpha1.TrainingRun) {
+			heard := at(10 * time.Minute)
+			r.Status.Run.State, r.Status.Run.FinishedAt = "crashed", &heard
+			r.Spec.PodSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"job-name": "j"}}
+		}), nil, "match | found | pod p on node n1: spot=true"},
 		{"the run's facts", sights(), rule(`run.attempts == 1 && run.createdAt == timestamp("2026-03-01T10:00:00Z")`), run("1"), nil, "match | found | run.attempts=1, run.createdAt=2026-03-01T10:00:00Z"},
 		{"tags are those of people and the tracker", sights(), rule(`"debug" in tags && "mine" in tags && !("byrule" in tags)`), run("1"), nil, "match | found | tag debug, tag mine"},
 		{"labels are without those that rules caused", sights(), rule(`"tag.runtag.dev/debug" in labels && labels["team"] == "x" && !("tag.runtag.dev/byrule" in labels)`), run("1"), nil, "match | found | label tag.runtag.dev/debug, label team=x"},

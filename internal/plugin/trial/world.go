@@ -56,7 +56,10 @@ type World struct {
 // clock is the time of the sight in hand.
 type clock struct{ at time.Time }
 
-func (c *clock) Now() time.Time                  { return c.at }
+// Now and Since make it a passive clock.
+func (c *clock) Now() time.Time { return c.at }
+
+// Since is the time since then.
 func (c *clock) Since(t time.Time) time.Duration { return c.at.Sub(t) }
 
 // NewWorld makes a world of what was seen, and of all runs that pods may belong to. summary are metrics of every run; nil

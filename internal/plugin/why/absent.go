@@ -231,9 +231,10 @@ func stamp(t metav1.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // quote writes a tag as a shell takes it.
 func quote(name string) string {
-	safe := strings.IndexFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-=/:,", r))
-	}) < 0
+	safe := !strings.ContainsFunc(name, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune("._-=/:,", r)
+	})
 	if safe && name != "" {
 		return name
 	}
