@@ -295,6 +295,37 @@ var _ = Describe("A TagChange", func() {
 		h.ExpectReady(change, v1alpha1.ReasonChanged, "150 of 150")
 	})
 
+	It("answers an edit that comes too late, and has room for a long name", func() {
+		runs(2, "debug")
+		late := bulkChange("late", "debug", removes("debug"), func(s *v1alpha1.TagChangeSpec) { s.Apply, s.MaxRuns = false, 1 })
+		apply(late)
+		h.ExpectStalled(late, v1alpha1.ReasonTooManyRuns)
+		late.Spec.Apply = true
+		apply(late)
+		h.Refresh(late)
+		Expect(late.Status.ObservedGeneration).To(Equal(late.Generation))
+		long := bulkChange(strings.Repeat("n", 250), "debug", renames("debug", "wip"))
+		apply(long)
+		h.ExpectReady(long, v1alpha1.ReasonChanged, "2 of 2")
+	})
+
+	It("puts no unique tag back", func() {
+		runs(3, "champion")
+		change := bulkChange("off", "champion", removes("champion"))
+		apply(change)
+		editProject(project, func(p *v1alpha1.TrackingProject) { p.Spec.UniqueTags = []string{"champion"} })
+		undo := &v1alpha1.TagChange{
+			ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Name: "undo"},
+			Spec: v1alpha1.TagChangeSpec{
+				ProjectRef: change.Spec.ProjectRef, UndoOf: &v1alpha1.TagChangeReference{Name: "off"}, Apply: true,
+			},
+		}
+		apply(undo)
+		h.ExpectReady(undo, v1alpha1.ReasonChanged, "0 of 3")
+		h.ExpectTagsOn("run-0000")
+		Expect(skipped(undo, "Excluded")).To(BeEquivalentTo(3))
+	})
+
 	It("goes when its time is over, and waits while the project is suspended", func() {
 		runs(1, "debug")
 		editProject(project, func(p *v1alpha1.TrackingProject) { p.Spec.Suspend = true })

@@ -38,6 +38,7 @@ func (c *Controller) guard(ctx context.Context, s *scope, run backend.Run) (bulk
 	g := bulk.Guard{Declared: map[string]bool{}, Policy: min(s.tracker.Ceiling(), c.Ceiling)}
 	for _, name := range trainingrun.Canonical(d, s.project.Spec.UniqueTags) { // only the project itself moves these
 		g.Declared[name] = true
+		g.Excluded = append(g.Excluded, name)
 	}
 	objects, err := c.trainingRuns(ctx, s, run)
 	if err != nil {

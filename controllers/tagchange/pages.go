@@ -3,7 +3,9 @@ package tagchange
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -89,8 +91,22 @@ func (c *Controller) writeDown(ctx context.Context, s *scope, fresh []bulk.Entry
 }
 
 func undoName(change *v1alpha1.TagChange, i int) string {
-	return fmt.Sprintf("%s-undo-%03d", change.Name, i)
+	return pageName(change, "undo", i)
 }
+
+// pageName is the name of a ConfigMap. That of the object may be as long as one may be; then a hash stands for its end.
+func pageName(change *v1alpha1.TagChange, kind string, i int) string {
+	name := change.Name
+	if len(name) > mostName {
+		hash := fnv.New64a()
+		_, _ = hash.Write([]byte(name))
+		name = fmt.Sprintf("%s-%016x", strings.TrimRight(name[:mostName-17], "-."), hash.Sum64())
+	}
+	return fmt.Sprintf("%s-%s-%03d", name, kind, i)
+}
+
+// mostName leaves room for what pageName adds.
+const mostName = 230
 
 // readUndo reads the entries of a TagChange, those written last first where a run has several.
 func (c *Controller) readUndo(ctx context.Context, change *v1alpha1.TagChange) ([]bulk.Entry, page, error) {
@@ -151,7 +167,7 @@ func (c *Controller) listUndo(ctx context.Context, s *scope) (bool, error) {
 		s.refused(v1alpha1.ReasonUndoMissing, "TagChange %s is about project %s: use the same projectRef", name, other.Spec.ProjectRef.Name)
 		return true, nil
 	case other.Status.StartedAt != nil && other.Status.FinishedAt == nil:
-		s.wait(v1alpha1.ReasonWaitingForTurn, fmt.Sprintf("TagChange %s is not finished yet; delete it to stop it", name), askAgain)
+		s.wait(v1alpha1.ReasonWaitingForTurn, fmt.Sprintf("TagChange %s is not finished yet", name), askAgain)
 		return true, nil
 	}
 	entries, _, err := c.readUndo(ctx, other)

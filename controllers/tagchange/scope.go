@@ -134,10 +134,14 @@ func (s *scope) over() {
 
 // summarize writes the conditions.
 func (s *scope) summarize() {
-	if s.settled {
+	st := &s.change.Status
+	if s.settled { // what they say holds for an edit that comes too late, too
+		st.ObservedGeneration = s.change.Generation
+		for i := range st.Conditions {
+			st.Conditions[i].ObservedGeneration = s.change.Generation
+		}
 		return
 	}
-	st := &s.change.Status
 	st.ObservedGeneration = s.change.Generation
 	kstatus.Set(&st.Conditions, s.change.Generation, s.state)
 	complete := metav1.ConditionFalse
@@ -172,7 +176,7 @@ func (s *scope) skip(reason, message, id string) {
 		if len(st.Skipped) == maxReasons {
 			return
 		}
-		st.Skipped = append(st.Skipped, v1alpha1.SkippedRuns{Reason: reason, Message: message})
+		st.Skipped = append(st.Skipped, v1alpha1.SkippedRuns{Reason: reason, Message: cut(message, maxMessage)})
 		i = len(st.Skipped) - 1
 	}
 	k := &st.Skipped[i]
@@ -182,8 +186,17 @@ func (s *scope) skip(reason, message, id string) {
 	}
 }
 
+func cut(text string, limit int) string {
+	if runes := []rune(text); len(runes) > limit {
+		return string(runes[:limit-1]) + "…"
+	}
+	return text
+}
+
+// Bounds of the status, as in the CRD.
 const (
 	maxReasons = 16
+	maxMessage = 512
 	sampleSize = 10
 )
 

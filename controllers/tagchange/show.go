@@ -65,7 +65,7 @@ func (c *Controller) answer(ctx context.Context, s *scope) error {
 	st := &s.change.Status
 	st.Matched, st.Matches = count(s.memory.matched), nil
 	for i, text := range bulk.MatchPages(matches) {
-		p := page{name: fmt.Sprintf("%s-matches-%03d", s.change.Name, i)}
+		p := page{name: pageName(s.change, "matches", i)}
 		if err := c.putPage(ctx, s, &p, text); err != nil {
 			return err
 		}

@@ -171,7 +171,7 @@ func (c *Controller) declarers(ctx context.Context, s *scope, names []string) (m
 			declares := false
 			for _, name := range names {
 				if trainingrun.DeclaresByHand(&runs[i], d, name) {
-					found[name] = append(found[name], declarerOf(&runs[i], d, name))
+					found[name] = append(found[name], s.shown(declarerOf(&runs[i], d, name), &runs[i]))
 					declares = true
 				}
 			}
@@ -181,6 +181,18 @@ func (c *Controller) declarers(ctx context.Context, s *scope, names []string) (m
 		}
 	}
 	return found, objects, siblings, nil
+}
+
+// shown says no more of a TrainingRun of another namespace than that there is one.
+func (s *scope) shown(declarer unique.Declarer, run *v1alpha1.TrainingRun) unique.Declarer {
+	if declarer.Shown = "TrainingRun " + run.Name; run.Namespace == s.project.Namespace {
+		return declarer
+	}
+	declarer.Shown = "a TrainingRun of another namespace"
+	if declarer.Blocked != "" {
+		declarer.Blocked = "its run can't carry the tag at present"
+	}
+	return declarer
 }
 
 // declarerOf says which run a TrainingRun declares the tag for, and what keeps it from carrying it.
@@ -244,7 +256,11 @@ func (c *Controller) kept(ctx context.Context, s *scope, runs []backend.Run) (ma
 		}
 		for i := range objects.Items {
 			if policy := trainingrun.Policy(objects.Items[i].Spec.TagPolicy); policy < tags.Merge && objects.Items[i].DeletionTimestamp.IsZero() {
-				kept[run.ID] = fmt.Sprintf("TrainingRun %s of run %s has policy %s, which takes nothing off", objects.Items[i].Name, run.ID, policy)
+				who := "a TrainingRun of another namespace"
+				if objects.Items[i].Namespace == s.project.Namespace {
+					who = "TrainingRun " + objects.Items[i].Name
+				}
+				kept[run.ID] = fmt.Sprintf("%s of run %s has policy %s, which takes nothing off", who, run.ID, policy)
 			}
 		}
 	}

@@ -27,7 +27,7 @@ func (r Reason) Sentence() string {
 	case Declared:
 		return "a TrainingRun of the run, or the project's uniqueTags, declares a tag that would go: undeclare it there"
 	case Excluded:
-		return "a TrainingRun of the run has a tag in excludeTags that would be put on: take it out there"
+		return "a tag that would be put on is in excludeTags of the run's TrainingRun, or in the project's uniqueTags: take it out there, or declare it"
 	case Exclusive:
 		return "a TrainingRun of the run has policy Exclusive, which takes off what it does not declare: declare the tag there"
 	case Policy:

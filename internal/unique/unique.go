@@ -13,8 +13,8 @@ const Grace = time.Minute
 
 // Declarer is a TrainingRun that declares the tag by spec or label.
 type Declarer struct {
-	// Object names it to people.
-	Object string
+	// Object tells it from others; Shown names it to people of the project's namespace.
+	Object, Shown string
 	// RunID is its run; empty while it has none.
 	RunID string
 	// Blocked says why its run can't carry the tag now; empty where it can.
@@ -113,8 +113,8 @@ func (d *Decision) undeclared(s Situation) {
 // move gives the tag to the run of its one declarer.
 func (d *Decision) move(s Situation, to Declarer) {
 	if to.RunID == "" {
-		d.want(to.Object, s.Now)
-		d.Blocked = to.Object + ": " + to.Blocked
+		d.want(to.Shown, s.Now)
+		d.Blocked = to.Shown + ": " + to.Blocked
 		return
 	}
 	if s.Listed && slices.Contains(s.Carriers, to.RunID) {
@@ -135,7 +135,7 @@ func (d *Decision) move(s Situation, to Declarer) {
 		d.want(to.RunID, s.Now)
 	}
 	if to.Blocked != "" {
-		d.Blocked = to.Object + ": " + to.Blocked
+		d.Blocked = to.Shown + ": " + to.Blocked
 		d.Go = to.RunID // once it can
 		return
 	}

@@ -62,9 +62,9 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			name: "the new run is not there", reason: "the old one keeps it",
-			in: unique.Situation{Declarers: []unique.Declarer{{Object: "n/b", RunID: "b", Blocked: "there is no run b"}}, Carriers: []string{"a"}, Listed: true, Memory: held},
+			in: unique.Situation{Declarers: []unique.Declarer{{Object: "n/b", Shown: "b", RunID: "b", Blocked: "there is no run b"}}, Carriers: []string{"a"}, Listed: true, Memory: held},
 			want: unique.Decision{
-				Go: "b", Blocked: "n/b: there is no run b", Memory: unique.Memory{Holder: "a", Wanted: "b", Since: noon},
+				Go: "b", Blocked: "b: there is no run b", Memory: unique.Memory{Holder: "a", Wanted: "b", Since: noon},
 			},
 		},
 		{
