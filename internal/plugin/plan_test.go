@@ -134,12 +134,12 @@ func testPlanRules(_ *testing.T, c *scene) {
 	c.project("capsules")
 	held := func(rule, tag string) func(*v1alpha1.TrainingRun) {
 		return func(r *v1alpha1.TrainingRun) {
-			r.Status.RuleTags = append(r.Status.RuleTags, v1alpha1.RuleTag{Rule: rule, Tag: tag, State: "Held", Sticky: true, First: metav1.NewTime(now), Last: metav1.NewTime(now)})
+			r.Status.RuleTags = append(r.Status.RuleTags, v1alpha1.RuleTag{Rule: rule, Tag: tag, State: "Held", Sticky: true, Computed: tag == "computed", First: metav1.NewTime(now), Last: metav1.NewTime(now)})
 			r.Status.Tags = append(r.Status.Tags, v1alpha1.TagStatus{Name: tag, Source: "Rule", Rule: rule, Since: metav1.NewTime(now), Present: true})
 			r.Status.AppliedTags = append(r.Status.AppliedTags, v1alpha1.AppliedTag{Name: tag})
 		}
 	}
-	c.run("a", inState("running"), synced, held("TagRule/state", "was-running"), held("TagRule/other", "kept"))
+	c.run("a", inState("running"), synced, held("TagRule/state", "was-running"), held("TagRule/other", "kept"), held("TagRule/other", "computed"))
 	c.run("b", inState("failed"), synced)
 	c.create(&v1alpha1.TagRule{ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: "state"}, Spec: v1alpha1.TagRuleSpec{When: "true", Tags: []string{"was-running"}}})
 	rule := lines("apiVersion: tracking.runtag.dev/v1alpha1", "kind: TagRule", "metadata: {name: state}", "spec:", `  when: run.state == "failed"`, "  tags: [bad]", "  for: 1m")

@@ -270,7 +270,9 @@ func (p *proposal) foresee(world *trial.World, r *trial.Run) error {
 		if others[f.Rule] == nil {
 			others[f.Rule] = &rules.Asked{Selected: true, Spec: rules.Spec{Key: f.Rule, Mode: rules.Enforce, Retention: retentionOf(f)}}
 		}
-		if !f.Computed {
+		if f.Computed {
+			others[f.Rule].Spec.TagExpression = "[]" // whatever it is: it is not asked
+		} else {
 			others[f.Rule].Spec.Tags = append(others[f.Rule].Spec.Tags, f.Tag)
 		}
 	}
