@@ -84,14 +84,16 @@ func testWhy(_ *testing.T, c *scene) {
 }
 
 // spotPod makes a node and a pod on it that names a run.
-func (c *scene) spotPod(runID string) {
+func (c *scene) spotPod(runID string) *corev1.Pod {
 	c.t.Helper()
 	c.create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: c.namespace, Labels: map[string]string{"spot": c.namespace}}})
-	c.create(&corev1.Pod{
+	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: "capsules-0"},
 		Spec: corev1.PodSpec{NodeName: c.namespace, Containers: []corev1.Container{{Name: "main", Image: "x", Env: []corev1.EnvVar{{Name: "WANDB_RUN_ID", Value: runID}}}},
 			ServiceAccountName: "default", AutomountServiceAccountToken: new(bool)},
-	})
+	}
+	c.create(pod)
+	return pod
 }
 
 func onSpot(namespace, rest string) string {
@@ -107,7 +109,7 @@ func testRuleTest(_ *testing.T, c *scene) {
 	}
 	c.run("a", inState("running"), synced, later)
 	c.run("b", inState("running"), synced, later)
-	c.spotPod("a")
+	pod := c.spotPod("a")
 	file := c.file(onSpot(c.namespace, "  for: 30s"))
 	c.expect("matches with evidence, and others with why", said{out: lines(
 		"TagRule/spot: 1 of 2 runs; it must hold for 30s before it gives tags",
@@ -124,6 +126,18 @@ func testRuleTest(_ *testing.T, c *scene) {
 	if got.code != 3 || !strings.Contains(got.err, "you may not read nodes: rules that need them get no input") || !strings.Contains(got.out, "you may not read pods of namespace rule-test") {
 		c.t.Errorf("what may not be read is said: %s", got)
 	}
+	inTurn := func(after time.Duration) func(*v1alpha1.TrainingRun) {
+		return func(r *v1alpha1.TrainingRun) {
+			created := metav1.NewTime(time.Now().Add(after))
+			r.Status.Run.CreatedAt = &created
+			r.Status.Pods = []v1alpha1.PodLink{{Name: pod.Name, UID: string(pod.UID), BoundBy: "Selector", From: created}}
+		}
+	}
+	c.run("first", inState("running"), synced, inTurn(time.Minute))
+	c.run("second", inState("running"), synced, inTurn(time.Hour))
+	live := c.file(strings.Replace(onSpot("", ""), `nodes.exists(n, n.label("spot") == "")`, "pods.exists(p, p.live)", 1))
+	c.expectIn("the next run in a pod ends the time of the one before, whether it is asked about or not", []string{"rule", "test", "-f", live, "second", "first"}, "match      capsules-second", "no match   capsules-first")
+	c.expect("and alone", said{code: 3, out: lines("TagRule/spot: 0 of 1 run", "RESULT     RUN              TAGS   WHY", "no match   capsules-first          pods.exists(p, p.live) is false")}, "rule", "test", "-f", live, "first")
 	broken := c.file(strings.Replace(onSpot("x", ""), "nodes.exists", "nods.exists", 1))
 	c.expect("an expression that does not compile, with its place", said{code: 1, err: "error: " + broken + ": TagRule/spot: spec.when, line 1, column 1: undeclared reference to 'nods'; did you mean 'nodes'?\n"}, "rule", "test", "-f", broken, "--all")
 	other := c.file("{apiVersion: v1, kind: Pod, metadata: {name: x}}")

@@ -67,9 +67,6 @@ func (m *merging) merged(ctx context.Context, c client.Client, o manifest.Object
 			options = append(options, client.ForceOwnership)
 		}
 		err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(wanted), options...)
-		if err == nil && there { // a dry run of main resources does not touch the status
-			wanted.Object["status"] = live.Object["status"]
-		}
 	case !there && m.dryRun == "server":
 		err = c.Create(ctx, wanted, client.DryRunAll)
 	case there:

@@ -47,7 +47,7 @@ func testPlanPending(_ *testing.T, c *scene) {
 }
 
 func testPlanFiles(_ *testing.T, c *scene) {
-	c.project("capsules", func(p *v1alpha1.TrackingProject) { p.Spec.UniqueTags = []string{"prod"} })
+	c.project("capsules", func(p *v1alpha1.TrackingProject) { p.Spec.UniqueTags = []string{"prod", "solo"} })
 	applied := func(names ...string) func(*v1alpha1.TrainingRun) {
 		return func(r *v1alpha1.TrainingRun) {
 			for _, name := range names {
@@ -61,7 +61,16 @@ func testPlanFiles(_ *testing.T, c *scene) {
 	c.run("b", synced)
 	c.run("c", synced, func(r *v1alpha1.TrainingRun) {
 		r.Labels = map[string]string{"tracking.runtag.dev/imported": "true", "tracking.runtag.dev/project": "capsules"}
+	}, tagged("mirrored", v1alpha1.TagSourceRun))
+	c.run("d", synced, tagged("solo", v1alpha1.TagSourceRun), func(r *v1alpha1.TrainingRun) {
+		r.Labels["tracking.runtag.dev/project"] = "capsules"
+		r.Spec.Tags = []string{"under-way"}
 	})
+	c.run("e", synced, tagged("was", v1alpha1.TagSourceSpec), applied("was"), func(r *v1alpha1.TrainingRun) {
+		r.Labels["tracking.runtag.dev/project"] = "capsules"
+		r.Annotations = map[string]string{"kubectl.kubernetes.io/last-applied-configuration": `{"apiVersion":"tracking.runtag.dev/v1alpha1","kind":"TrainingRun","metadata":{"name":"capsules-e"},"spec":{"projectRef":{"name":"capsules"},"runID":"e","tags":["was"]}}`}
+	})
+	c.run("f", func(r *v1alpha1.TrainingRun) { r.Status.Run = nil })
 	before := c.versions()
 	move := c.file(manifestOf("capsules-a", "a", "new") + manifestOf("capsules-b", "b", "prod") + manifestOf("nightly", "zz", "x, z"))
 	want := said{out: lines(
@@ -80,6 +89,12 @@ func testPlanFiles(_ *testing.T, c *scene) {
 		out: lines("CHANGE   BECAUSE   RUNS   WHICH", "+ new    spec      1      capsules-a", "? nightly: unknown, there is no TrainingRun of it yet; it declares x, z", "1 to add on 1 run: planned; nothing was written"),
 		err: lines("capsules-a: "+several, "capsules-b: "+several),
 	}, "plan", "-f", move, "--server-side", "--field-manager", "git")
+	c.expect("a unique tag moves from a run of which the manifests say nothing", said{out: lines(
+		"CHANGE   BECAUSE               RUNS   WHICH",
+		"+ solo   spec                  1      capsules-b",
+		"- solo   moves to capsules-b   1      capsules-d",
+		"1 to add, 1 to remove on 2 runs: planned; nothing was written",
+	)}, "plan", "-f", c.file(manifestOf("capsules-b", "b", "solo")))
 	c.expect("an imported one gives way, and its memory stays", said{
 		out: lines("CHANGE   BECAUSE   RUNS   WHICH", "+ x      spec      1      mine", "1 to add on 1 run: planned; nothing was written"),
 		err: "mine takes over from capsules-c, which was imported\n",
@@ -88,6 +103,11 @@ func testPlanFiles(_ *testing.T, c *scene) {
 		"? mine: unknown, TrainingRun capsules-b stands for the run already, so this one would be Stalled (DuplicateRun); it declares x",
 		"nothing would change on the tracker, as far as it is known",
 	)}, "plan", "-f", c.file(manifestOf("mine", "b", "x")))
+	c.expect("what the manifest that was applied last had, and this one has not, goes", said{out: lines(
+		"CHANGE   BECAUSE            RUNS   WHICH", "- was    declared no more   1      capsules-e", "1 to remove on 1 run: planned; nothing was written",
+	)}, "plan", "-f", c.file("{apiVersion: tracking.runtag.dev/v1alpha1, kind: TrainingRun, metadata: {name: capsules-e}, spec: {projectRef: {name: capsules}, runID: e}}"))
+	c.expect("a run that was not seen yet is unknown", said{out: lines("? capsules-f: unknown, its run was not seen on the tracker yet; it declares x", "nothing would change on the tracker, as far as it is known")}, "plan", "-f", c.file(manifestOf("capsules-f", "f", "x")))
+	c.expect("what is under way anyway is left out", said{out: "nothing would change on the tracker\n"}, "plan", "-f", c.file(manifestOf("capsules-d", "d", "under-way")))
 	c.expect("of another project nothing is told", said{out: "nothing would change on the tracker\n"}, "plan", "other", "-f", move)
 	c.expect("what is there already changes nothing", said{out: "nothing would change on the tracker\n"}, "plan", "-f", c.file(manifestOf("capsules-a", "a", "prod, old")))
 	invalid := c.command("plan", "-f", c.file(manifestOf("capsules-b", "other", "x")), "--dry-run=server")
@@ -134,7 +154,7 @@ func testPlanRules(_ *testing.T, c *scene) {
 	c.project("capsules")
 	held := func(rule, tag string) func(*v1alpha1.TrainingRun) {
 		return func(r *v1alpha1.TrainingRun) {
-			r.Status.RuleTags = append(r.Status.RuleTags, v1alpha1.RuleTag{Rule: rule, Tag: tag, State: "Held", Sticky: true, Computed: tag == "computed", First: metav1.NewTime(now), Last: metav1.NewTime(now)})
+			r.Status.RuleTags = append(r.Status.RuleTags, v1alpha1.RuleTag{Rule: rule, Tag: tag, State: "Held", Sticky: rule == "TagRule/state", Computed: tag == "computed", First: metav1.NewTime(now), Last: metav1.NewTime(now)})
 			r.Status.Tags = append(r.Status.Tags, v1alpha1.TagStatus{Name: tag, Source: "Rule", Rule: rule, Since: metav1.NewTime(now), Present: true})
 			r.Status.AppliedTags = append(r.Status.AppliedTags, v1alpha1.AppliedTag{Name: tag})
 		}
@@ -142,11 +162,11 @@ func testPlanRules(_ *testing.T, c *scene) {
 	c.run("a", inState("running"), synced, held("TagRule/state", "was-running"), held("TagRule/other", "kept"), held("TagRule/other", "computed"))
 	c.run("b", inState("failed"), synced)
 	c.create(&v1alpha1.TagRule{ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: "state"}, Spec: v1alpha1.TagRuleSpec{When: "true", Tags: []string{"was-running"}}})
-	rule := lines("apiVersion: tracking.runtag.dev/v1alpha1", "kind: TagRule", "metadata: {name: state}", "spec:", `  when: run.state == "failed"`, "  tags: [bad]", "  for: 1m")
+	rule := lines("apiVersion: tracking.runtag.dev/v1alpha1", "kind: TagRule", "metadata: {name: state}", "spec:", `  when: run.state == "failed"`, "  tags: [bad]", "  for: 10m")
 	c.expect("other tags of a rule replace those that it gave, and what other rules found stays", said{out: lines(
-		"CHANGE          BECAUSE                                RUNS   WHICH",
-		"+ bad           TagRule/state, once it held for 1m0s   2      capsules-a, capsules-b",
-		"- was-running   no longer by TagRule/state             1      capsules-a",
+		"CHANGE          BECAUSE                                 RUNS   WHICH",
+		"+ bad           TagRule/state, once it held for 10m0s   2      capsules-a, capsules-b",
+		"- was-running   no longer by TagRule/state              1      capsules-a",
 		"2 to add, 1 to remove on 2 runs: planned; nothing was written",
 	)}, "plan", "-f", c.file(rule))
 	c.expect("a rule that is taken back", said{out: lines(

@@ -194,14 +194,6 @@ func (p *proposal) newRun(key client.ObjectKey, run *v1alpha1.TrainingRun, after
 	default:
 		p.note("%s takes over from %s, which was imported", key.Name, after[at].Object.Name)
 		run.Status = *after[at].Object.Status.DeepCopy()
-		for key, value := range after[at].Object.Labels { // those that mirror tags: their absence is no wish of a person
-			if _, there := run.Labels[key]; !there && key != mirror.Imported {
-				if run.Labels == nil {
-					run.Labels = map[string]string{}
-				}
-				run.Labels[key] = value
-			}
-		}
 		after[at].Object = run
 	}
 }
@@ -268,7 +260,7 @@ func (p *proposal) foresee(world *trial.World, r *trial.Run) error {
 			continue
 		}
 		if others[f.Rule] == nil {
-			others[f.Rule] = &rules.Asked{Selected: true, Spec: rules.Spec{Key: f.Rule, Mode: rules.Enforce, Retention: retentionOf(f)}}
+			others[f.Rule] = &rules.Asked{Selected: true, Spec: rules.Spec{Key: f.Rule, Mode: rules.Enforce, Retention: rules.Sticky}}
 		}
 		if f.Computed {
 			others[f.Rule].Spec.TagExpression = "[]" // whatever it is: it is not asked
@@ -291,13 +283,6 @@ func (p *proposal) foresee(world *trial.World, r *trial.Run) error {
 	return nil
 }
 
-func retentionOf(f rules.Fact) rules.Retention {
-	if f.Sticky {
-		return rules.Sticky
-	}
-	return rules.WhileTrue
-}
-
 // compare notes what would change because of the manifests: what is about to change anyway is left out.
 func (p *proposal) compare(before, after []trial.Run) {
 	had := foreseen(before)
@@ -314,7 +299,7 @@ func (p *proposal) compare(before, after []trial.Run) {
 				continue
 			}
 			for _, c := range o.Changes {
-				if (c.Unique || p.concerns(o.Run)) && !slices.Contains(had[key][i].Changes, c) {
+				if !slices.Contains(had[key][i].Changes, c) {
 					p.all.add(p.nameOf(o.Run), p.dated(c), "")
 				}
 			}

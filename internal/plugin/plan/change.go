@@ -21,8 +21,6 @@ type Change struct {
 	Rule   string
 	// Because says why, in words.
 	Because string
-	// Unique: another run gets the tag, and at most one of the project carries it.
-	Unique bool
 }
 
 // Changes are what the operator would do on the tracker now.

@@ -193,7 +193,7 @@ func TestUniqueStaysSomewhere(t *testing.T) {
 				if c.Tag != "u" {
 					continue
 				}
-				moved = moved || !c.Remove || c.Unique
+				moved = moved || !c.Remove || strings.HasPrefix(c.Because, "moves to ")
 				delete(set, "u")
 				if !c.Remove {
 					set["u"] = ""

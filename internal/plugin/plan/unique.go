@@ -52,7 +52,7 @@ func settle(name string, all []Outlook, inputs []tags.Input, moves map[int][]Cha
 		inputs[i].Frozen = append(inputs[i].Frozen, tags.Declaration{Tag: name, Source: tags.Spec})
 		switch {
 		case moving:
-			moves[i] = append(moves[i], Change{Tag: name, Remove: true, Because: "moves to " + all[holder].Object.Name, Unique: true})
+			moves[i] = append(moves[i], Change{Tag: name, Remove: true, Because: "moves to " + all[holder].Object.Name})
 		case declarers == 0 && made(name):
 			moves[i] = append(moves[i], Change{Tag: name, Remove: true, Because: "declared no more"})
 		}
