@@ -80,6 +80,9 @@ func roleHint(refusal string) string {
 			role = "runtag-editor"
 		}
 	}
+	if strings.Contains(refusal, "at the cluster scope") {
+		return fmt.Sprintf("ask for the role %s in the whole cluster: kubectl create clusterrolebinding NAME --clusterrole=%s --user=YOU", role, role)
+	}
 	return fmt.Sprintf("ask for the role %s in that namespace: kubectl create rolebinding NAME --clusterrole=%s --user=YOU -n NAMESPACE", role, role)
 }
 

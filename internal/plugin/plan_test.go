@@ -183,6 +183,10 @@ func testPlanRules(_ *testing.T, c *scene) {
 	if got := c.commandWith(c.t.Context(), strings.NewReader(""), viewer, "plan", "-f", onNodes, "--dry-run=server"); got.code != 1 || !strings.Contains(got.err, "the right to read is enough") {
 		c.t.Errorf("a dry run needs the right to write: %s", got)
 	}
+	wide := c.file(strings.Replace(rule, "kind: TagRule", "kind: ClusterTagRule", 1))
+	if got := c.commandWith(c.t.Context(), strings.NewReader(""), viewer, "plan", "-f", wide); got.code != 1 || !strings.Contains(got.err, "create clusterrolebinding NAME --clusterrole=runtag-viewer") {
+		c.t.Errorf("what is of the whole cluster is allowed there: %s", got)
+	}
 	if got := c.command("plan", "-f", c.file(strings.Replace(rule, "run.state", "run.stat", 1))); got.code != 1 || !strings.Contains(got.err, "line 1, column") {
 		c.t.Errorf("a rule that does not compile: %s", got)
 	}
