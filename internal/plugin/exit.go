@@ -80,6 +80,9 @@ func roleHint(refusal string) string {
 			role = "runtag-editor"
 		}
 	}
+	if strings.Contains(refusal, `resource "configmaps"`) { // the cluster's own roles are for these
+		role = "view"
+	}
 	if strings.Contains(refusal, "at the cluster scope") {
 		return fmt.Sprintf("ask for the role %s in the whole cluster: kubectl create clusterrolebinding NAME --clusterrole=%s --user=YOU", role, role)
 	}
