@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -38,11 +39,15 @@ var commands = []func(*Frame) *cobra.Command{
 	newWhy, newPlan, newExport, newRule,
 }
 
-// Main runs the plugin and gives its exit code.
-func Main(ctx context.Context, f Frame, args []string) int {
-	// What clients log is in their errors, too, which are told in our words.
+// quieten ends what clients log, once: it is in their errors, too, which are told in our words.
+var quieten = sync.OnceFunc(func() {
 	log.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
+})
+
+// Main runs the plugin and gives its exit code.
+func Main(ctx context.Context, f Frame, args []string) int {
+	quieten()
 	cmd := New(&f)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
