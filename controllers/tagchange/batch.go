@@ -90,7 +90,7 @@ func (c *Controller) sendNext(ctx context.Context, s *scope) (bool, error) {
 	for len(m.again) > 0 && len(batch) < batchSize {
 		entry := m.again[0]
 		m.again = m.again[1:]
-		batch[entry.ID] = sent{entry: entry, run: backend.Run{ID: entry.ID, UID: entry.UID, Handle: entry.Handle}, retried: true}
+		batch[entry.ID] = sent{entry: entry, run: entry.Run(), retried: true}
 	}
 	var fresh []bulk.Entry
 	for len(batch) == len(fresh) && len(m.todo) > 0 && len(batch) < batchSize { // what is written down already goes alone

@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/runtag/runtag/api/v1alpha1"
-	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/bulk"
 )
 
@@ -181,7 +180,7 @@ func (c *Controller) listUndo(ctx context.Context, s *scope) (bool, error) {
 	m := s.memory
 	for _, e := range entries {
 		back := e.Reverse()
-		m.todo = append(m.todo, item{run: backend.Run{ID: e.ID, UID: e.UID, Handle: e.Handle}, entry: &back})
+		m.todo = append(m.todo, item{run: e.Run(), entry: &back})
 	}
 	m.matched, m.listed = len(entries), true
 	return false, nil

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trainingrun"
 	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/bulk"
 	"github.com/runtag/runtag/internal/kstatus"
@@ -176,7 +177,7 @@ func (s *scope) skip(reason, message, id string) {
 		if len(st.Skipped) == maxReasons {
 			return
 		}
-		st.Skipped = append(st.Skipped, v1alpha1.SkippedRuns{Reason: reason, Message: cut(message, maxMessage)})
+		st.Skipped = append(st.Skipped, v1alpha1.SkippedRuns{Reason: reason, Message: trainingrun.Shorten(message, maxMessage)})
 		i = len(st.Skipped) - 1
 	}
 	k := &st.Skipped[i]
@@ -184,13 +185,6 @@ func (s *scope) skip(reason, message, id string) {
 	if len(k.Sample) < sampleSize {
 		k.Sample = append(k.Sample, id)
 	}
-}
-
-func cut(text string, limit int) string {
-	if runes := []rune(text); len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
-	}
-	return text
 }
 
 // Bounds of the status, as in the CRD.

@@ -136,35 +136,32 @@ func (c *Controller) list(ctx context.Context, s *scope) (bool, error) {
 
 // selected lists the runs that match, as far as they are allowed, and counts them all.
 func (s *scope) selected(ctx context.Context) (runs []item, matched int, err error) {
-	seen := map[string]bool{}
-	for _, query := range s.queries() {
-		for cursor := ""; ; {
-			page, err := s.tracker.Backend().List(backend.WithPriority(ctx, backend.PriorityFullLook), query, cursor)
-			if err != nil {
-				return nil, 0, err
-			}
-			for _, run := range page.Runs {
-				if seen[run.ID] {
-					continue // a page may shift while others are read
-				}
-				seen[run.ID] = true
-				if matched++; matched <= int(s.change.Spec.MaxRuns) || s.change.Status.StartedAt != nil {
-					runs = append(runs, item{run: run})
-				}
-			}
-			if page.Next == "" {
-				break
-			}
-			cursor = page.Next
+	seen, query := map[string]bool{}, s.query()
+	for cursor := ""; ; {
+		page, err := s.tracker.Backend().List(backend.WithPriority(ctx, backend.PriorityFullLook), query, cursor)
+		if err != nil {
+			return nil, 0, err
 		}
+		for _, run := range page.Runs {
+			if seen[run.ID] {
+				continue // a page may shift while others are read
+			}
+			seen[run.ID] = true
+			if matched++; matched <= int(s.change.Spec.MaxRuns) || s.change.Status.StartedAt != nil {
+				runs = append(runs, item{run: run})
+			}
+		}
+		if page.Next == "" {
+			return runs, matched, nil
+		}
+		cursor = page.Next
 	}
-	return runs, matched, nil
 }
 
-// queries ask for what is selected, in pieces where many ids are.
-func (s *scope) queries() []backend.Query {
+// query asks for what is selected.
+func (s *scope) query() backend.Query {
 	in := s.change.Spec.Select
-	selection := backend.Selection{Tags: in.Tags, WithoutTags: in.WithoutTags, Groups: in.Groups}
+	selection := backend.Selection{Tags: in.Tags, WithoutTags: in.WithoutTags, IDs: in.RunIDs, Groups: in.Groups}
 	for _, state := range in.States {
 		selection.States = append(selection.States, backend.State(state))
 	}
@@ -174,14 +171,5 @@ func (s *scope) queries() []backend.Query {
 	if in.CreatedBefore != nil {
 		selection.CreatedBefore = s.tracker.ToServer(in.CreatedBefore.Time)
 	}
-	if len(in.RunIDs) == 0 {
-		return []backend.Query{{Select: &selection}}
-	}
-	var queries []backend.Query
-	for ids := range slices.Chunk(slices.Sorted(slices.Values(in.RunIDs)), max(s.tracker.Backend().Limits().Read, 1)) {
-		piece := selection
-		piece.IDs = ids
-		queries = append(queries, backend.Query{Select: &piece})
-	}
-	return queries
+	return backend.Query{Select: &selection}
 }

@@ -216,11 +216,10 @@ func (c *Controller) held(ctx context.Context, rule *Rule) (holding, error) {
 
 // stateOf says what the conditions say.
 func stateOf(rule *Rule, held int32) kstatus.State {
-	var compile *rules.CompileError
 	switch {
 	case errors.Is(rule.Err, errSelector):
 		return kstatus.State{Ready: metav1.ConditionFalse, Reason: v1alpha1.ReasonInvalidSelector, Message: rule.Err.Error(), Stalled: true}
-	case errors.As(rule.Err, &compile), rule.Err != nil:
+	case rule.Err != nil:
 		return kstatus.State{Ready: metav1.ConditionFalse, Reason: v1alpha1.ReasonInvalidExpression, Message: rule.Err.Error(), Stalled: true}
 	case rule.Spec.Mode == rules.Retract && held > 0:
 		return kstatus.State{

@@ -236,7 +236,7 @@ func (t *Tally) Note(rule *Rule, run types.NamespacedName, matches bool, now tim
 	return true
 }
 
-// Forget drops a TrainingRun that is gone, and gives the rules that counted it.
+// Forget drops a TrainingRun that is gone.
 func (t *Tally) Forget(run types.NamespacedName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

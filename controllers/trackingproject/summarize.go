@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trainingrun"
 	"github.com/runtag/runtag/internal/backend/snapshot"
 	"github.com/runtag/runtag/internal/kstatus"
 )
@@ -79,11 +80,7 @@ func describe(p *v1alpha1.TrackingProject) (kind, project string) {
 	if w := p.Spec.Wandb; w != nil {
 		return "wandb", w.Entity + "/" + w.Project
 	}
-	project = strings.Join(p.Spec.MLflow.Experiments, ",")
-	if runes := []rune(project); len(runes) > 512 {
-		project = string(runes[:511]) + "…"
-	}
-	return "mlflow", project
+	return "mlflow", trainingrun.Shorten(strings.Join(p.Spec.MLflow.Experiments, ","), 512)
 }
 
 // count writes the counts; they change all the time, so not more often than countEvery.

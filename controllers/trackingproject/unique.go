@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -121,7 +122,7 @@ func rememberedUnique(p *v1alpha1.TrackingProject, name string) unique.Memory {
 
 func uniqueStatus(name string, d unique.Decision) v1alpha1.UniqueTagStatus {
 	return v1alpha1.UniqueTagStatus{
-		Name: name, Holder: d.Memory.Holder, Wanted: cut(d.Memory.Wanted, 128), Blocked: cut(d.Blocked, 512),
+		Name: name, Holder: d.Memory.Holder, Wanted: trainingrun.Shorten(d.Memory.Wanted, 128), Blocked: trainingrun.Shorten(d.Blocked, 512),
 		Since: optionalTime(d.Memory.Since), UndeclaredSince: optionalTime(d.Memory.UndeclaredSince),
 	}
 }
@@ -132,13 +133,6 @@ func optionalTime(t time.Time) *metav1.Time {
 	}
 	at := metav1.NewTime(t)
 	return &at
-}
-
-func cut(text string, limit int) string {
-	if runes := []rune(text); len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
-	}
-	return text
 }
 
 func idsOf(runs []backend.Run) []string {
@@ -206,13 +200,10 @@ func declarerOf(run *v1alpha1.TrainingRun, d tags.Dialect, name string) unique.D
 			declarer.Blocked = "its spec.excludeTags keeps the tag off"
 		}
 	}
-	for _, condition := range run.Status.Conditions {
-		if condition.Type != v1alpha1.ConditionReady {
-			continue
-		}
-		switch condition.Reason {
+	if ready := meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		switch ready.Reason {
 		case v1alpha1.ReasonRunNotFound, v1alpha1.ReasonRunDeleted, v1alpha1.ReasonAmbiguousRun, v1alpha1.ReasonDuplicateRun, v1alpha1.ReasonNotAllowed:
-			declarer.Blocked = condition.Message
+			declarer.Blocked = ready.Message
 		}
 	}
 	if p := run.Status.Pending; p != nil && slices.Contains(p.Add, name) {

@@ -15,6 +15,7 @@ import (
 	"github.com/runtag/runtag/controllers/trigger"
 	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/binding"
+	"github.com/runtag/runtag/internal/importing"
 	"github.com/runtag/runtag/internal/tracking"
 )
 
@@ -39,7 +40,7 @@ func (c *Controller) findPods(_ context.Context, s *scope) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	c.Bound.Set(run)
+	c.Bound.Set(run) // before pods are looked up, so that none slips through that is seen meanwhile
 	found := binding.Links(run, c.Evidence, c.Bound.Others, s.now)
 	run.Known = found.Links
 	c.Bound.Set(run)
@@ -105,7 +106,7 @@ func Bindable(project *v1alpha1.TrackingProject, tracker *tracking.Project, run 
 	}
 	b.Object.Namespace = project.Namespace
 	if b.Done {
-		b.EndedAt = tracker.ToLocal(ended(run))
+		b.EndedAt = tracker.ToLocal(importing.Ended(run))
 	}
 	switch {
 	case project.Spec.Wandb != nil:
@@ -121,16 +122,6 @@ const (
 	trackerWandb  = "wandb"
 	trackerMLflow = "mlflow"
 )
-
-// ended is when a run ended, or the last that is known of it.
-func ended(run backend.Run) time.Time {
-	for _, at := range []time.Time{run.FinishedAt, run.HeartbeatAt} {
-		if !at.IsZero() {
-			return at
-		}
-	}
-	return run.CreatedAt
-}
 
 func knownLinks(pods []v1alpha1.PodLink) []binding.Link {
 	links := make([]binding.Link, 0, len(pods))
@@ -177,7 +168,7 @@ func (s *scope) sayLinked(found binding.Found) {
 	case len(found.Ambiguous) > 0:
 		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonAmbiguousPods
 		condition.Message = fmt.Sprintf("the run's host is the hostname of several pods (%s), so none of them is linked; name the run in the pod: %s",
-			shorten(strings.Join(found.Ambiguous, ", "), 200), waysToLink)
+			Shorten(strings.Join(found.Ambiguous, ", "), 200), waysToLink)
 	default:
 		if left := s.unlinkedSince().Add(linkedWithin).Sub(s.now); left > 0 {
 			s.due(left)
@@ -203,6 +194,11 @@ func (s *scope) unlinkedSince() time.Time {
 	if at := s.run.Status.Run.CreatedAt; at != nil && at.After(since) {
 		since = at.Time
 	}
+	return s.afterLinks(since)
+}
+
+// afterLinks is the time, or when the last pod of the run ended if that was later.
+func (s *scope) afterLinks(since time.Time) time.Time {
 	for _, l := range s.links {
 		if l.Until.After(since) {
 			since = l.Until
@@ -227,12 +223,7 @@ func (s *scope) noteStale() {
 
 // unlinkedSinceCreated is when the run was heard of last: it was made, a pod of it ended, or somebody changed its tags.
 func (s *scope) unlinkedSinceCreated() time.Time {
-	since := s.run.Status.Run.CreatedAt.Time
-	for _, l := range s.links {
-		if l.Until.After(since) {
-			since = l.Until
-		}
-	}
+	since := s.afterLinks(s.run.Status.Run.CreatedAt.Time)
 	for _, h := range s.stored.Status.History {
 		if h.Source == v1alpha1.TagSourceRun && h.Time.After(since) {
 			since = h.Time.Time

@@ -99,7 +99,7 @@ func (c *Controller) findRun(_ context.Context, s *scope) (bool, error) {
 	}
 	s.stop(stalled(v1alpha1.ReasonAmbiguousRun, fmt.Sprintf(
 		"%d runs of project %s are named %q (%s): make a TrainingRun with the spec.runID of the one you mean, or rename the others",
-		len(runs), s.tracker.Key.Name, name, shorten(strings.Join(ids, ", "), 200))))
+		len(runs), s.tracker.Key.Name, name, Shorten(strings.Join(ids, ", "), 200))))
 	return true, nil
 }
 

@@ -285,7 +285,7 @@ func ruleTags(facts []rules.Fact) []v1alpha1.RuleTag {
 		list = append(list, v1alpha1.RuleTag{
 			Rule: f.Rule, Tag: f.Tag, State: v1alpha1.RuleTagState(f.State), First: wholeSeconds(f.First), Last: wholeSeconds(f.Last),
 			Count: int32(f.Count), Wiped: int32(f.Wiped), //nolint:gosec // small counts
-			Reason: shorten(f.Reason, maxText), Source: f.Source, Computed: f.Computed, Sticky: f.Sticky,
+			Reason: Shorten(f.Reason, maxText), Source: f.Source, Computed: f.Computed, Sticky: f.Sticky,
 			GoneSince: optionalTime(f.Gone),
 		})
 	}

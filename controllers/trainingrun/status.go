@@ -85,7 +85,7 @@ func (c *Controller) fillTags(s *scope) {
 		}
 	}
 	for _, e := range s.byWorth(p.Entries) {
-		name, source := shorten(e.Name, maxText), v1alpha1.TagSource(e.Source)
+		name, source := Shorten(e.Name, maxText), v1alpha1.TagSource(e.Source)
 		if len(st.Tags) == maxTags || taken[name] {
 			continue
 		}
@@ -94,7 +94,7 @@ func (c *Controller) fillTags(s *scope) {
 			Name: name, Source: source, Rule: e.Rule, Reason: s.reasonOf(e), Since: s.since(name, source), Present: e.Present,
 		})
 	}
-	st.TagNames = shorten(strings.Join(names, ","), maxTagNames)
+	st.TagNames = Shorten(strings.Join(names, ","), maxTagNames)
 	s.recordLabels()
 	s.noteHistory()
 }
@@ -103,7 +103,7 @@ func (c *Controller) fillTags(s *scope) {
 func (s *scope) reasonOf(e tags.Entry) string {
 	for _, f := range s.facts.Facts {
 		if f.Rule == e.Rule && f.Tag == e.Name && e.Source == tags.Rule {
-			return shorten(f.Reason, maxText)
+			return Shorten(f.Reason, maxText)
 		}
 	}
 	return ""
@@ -174,7 +174,7 @@ func (s *scope) observed() []string {
 	var names []string
 	for _, e := range s.planned.Entries {
 		if e.Present {
-			names = append(names, shorten(e.Name, maxText))
+			names = append(names, Shorten(e.Name, maxText))
 		}
 	}
 	return names
@@ -183,7 +183,7 @@ func (s *scope) observed() []string {
 // ours says whether we made this change.
 func (s *scope) ours(change tags.SeenChange) bool {
 	return slices.ContainsFunc(s.memory.done, func(h v1alpha1.TagHistory) bool {
-		return h.Tag == shorten(change.Name, maxText) && (string(h.Change) == string(change.Kind) || h.Change == v1alpha1.TagChanged)
+		return h.Tag == Shorten(change.Name, maxText) && (string(h.Change) == string(change.Kind) || h.Change == v1alpha1.TagChanged)
 	})
 }
 
@@ -222,9 +222,9 @@ func presentTags(st *v1alpha1.TrainingRunStatus) (names []string, complete bool)
 func runStatus(s *scope) *v1alpha1.RunStatus {
 	r := s.view.Run
 	return &v1alpha1.RunStatus{
-		ID: r.ID, UID: r.UID, DisplayName: shorten(r.Name, maxText), State: string(r.State), URL: r.URL,
+		ID: r.ID, UID: r.UID, DisplayName: Shorten(r.Name, maxText), State: string(r.State), URL: r.URL,
 		CreatedAt: s.localTime(r.CreatedAt), FinishedAt: s.localTime(r.FinishedAt),
-		Host: shorten(r.Host, maxText), User: shorten(r.User, maxText), Group: shorten(r.Group, maxText), JobType: shorten(r.JobType, maxText),
+		Host: Shorten(r.Host, maxText), User: Shorten(r.User, maxText), Group: Shorten(r.Group, maxText), JobType: Shorten(r.JobType, maxText),
 		Attempts: int32(s.view.Attempt), //nolint:gosec // counts resumes of one run
 	}
 }
@@ -275,7 +275,7 @@ func declarationsHash(run *v1alpha1.TrainingRun) string {
 
 func historyEntry(change tags.SeenChange, at time.Time, source v1alpha1.TagSource, by string) v1alpha1.TagHistory {
 	return v1alpha1.TagHistory{
-		Time: metav1.NewTime(at.Truncate(time.Second)), Tag: shorten(change.Name, maxText), Change: v1alpha1.TagChangeKind(change.Kind),
-		Source: source, By: shorten(by, 128),
+		Time: metav1.NewTime(at.Truncate(time.Second)), Tag: Shorten(change.Name, maxText), Change: v1alpha1.TagChangeKind(change.Kind),
+		Source: source, By: Shorten(by, 128),
 	}
 }

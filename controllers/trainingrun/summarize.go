@@ -73,7 +73,7 @@ func invalidTags(s *scope) (kstatus.State, bool) {
 		if ok {
 			messages = append([]string{st.Message}, messages...)
 		}
-		return stalled(v1alpha1.ReasonInvalidTags, shorten(strings.Join(messages, "; "), 1000)), true
+		return stalled(v1alpha1.ReasonInvalidTags, Shorten(strings.Join(messages, "; "), 1000)), true
 	}
 	return st, ok
 }
@@ -92,7 +92,7 @@ func rejected(s *scope, reason tags.Reason, as string) (kstatus.State, bool) {
 	if len(messages) == 0 {
 		return kstatus.State{}, false
 	}
-	return stalled(as, shorten(strings.Join(messages, "; "), 1000)), true
+	return stalled(as, Shorten(strings.Join(messages, "; "), 1000)), true
 }
 
 func notAllowed(s *scope) (kstatus.State, bool) {
@@ -128,5 +128,5 @@ func synced(p tags.Plan) string {
 			message += "; " + r.Message
 		}
 	}
-	return shorten(message, 1000)
+	return Shorten(message, 1000)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/runtag/runtag/internal/tags"
 )
 
-// shorten cuts a text to at most limit characters, the last of which is then an ellipsis.
-func shorten(text string, limit int) string {
+// Shorten cuts a text to at most limit characters, the last of which is then an ellipsis.
+func Shorten(text string, limit int) string {
 	if utf8.RuneCountInString(text) <= limit {
 		return text
 	}
@@ -21,7 +21,7 @@ func shorten(text string, limit int) string {
 func cutList(names []string) []string {
 	names = slices.Clone(names[:min(len(names), maxPending)])
 	for i := range names {
-		names[i] = shorten(names[i], maxText)
+		names[i] = Shorten(names[i], maxText)
 	}
 	return names
 }
@@ -32,7 +32,7 @@ func list(names []string) string {
 	for _, name := range names {
 		quoted = append(quoted, fmt.Sprintf("%q", name))
 	}
-	return shorten(strings.Join(quoted, ", "), 300)
+	return Shorten(strings.Join(quoted, ", "), 300)
 }
 
 func plural(n int, one, many string) string {

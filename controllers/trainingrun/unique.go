@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
@@ -146,7 +147,7 @@ func uniqueTrouble(s *scope) (kstatus.State, bool) {
 	if len(s.uniqueTrouble) == 0 {
 		return kstatus.State{}, false
 	}
-	message := shorten(strings.Join(s.uniqueTrouble, "; "), 1000)
+	message := Shorten(strings.Join(s.uniqueTrouble, "; "), 1000)
 	if s.uniqueConflict {
 		return stalled(v1alpha1.ReasonTagConflict, message), true
 	}
@@ -171,10 +172,8 @@ func (c *Controller) askProject(s *scope) {
 }
 
 func conditionReason(run *v1alpha1.TrainingRun) string {
-	for _, c := range run.Status.Conditions {
-		if c.Type == v1alpha1.ConditionReady {
-			return c.Reason
-		}
+	if ready := meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		return ready.Reason
 	}
 	return ""
 }

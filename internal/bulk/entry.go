@@ -37,6 +37,9 @@ func EntryOf(run backend.Run, edit tags.Edit) Entry {
 	return e
 }
 
+// Run is the run that it is about, as far as a write needs to know.
+func (e Entry) Run() backend.Run { return backend.Run{ID: e.ID, Handle: e.Handle, UID: e.UID} }
+
 // Applied says that all the keys are as the change leaves them.
 func (e Entry) Applied(on tags.Set) bool { return e.is(e.After, on) }
 

@@ -78,18 +78,18 @@ func (r Rules) Keeps(run backend.Run, names []string, stale bool, now time.Time)
 }
 
 // fresh says whether a run ended less than the TTL ago.
-func (r Rules) fresh(run backend.Run, now time.Time) bool { return now.Sub(ended(run)) < r.TTL }
+func (r Rules) fresh(run backend.Run, now time.Time) bool { return now.Sub(Ended(run)) < r.TTL }
 
 // Until is when a run stops to be kept by time alone; zero where it does not.
 func (r Rules) Until(run backend.Run, names []string) time.Time {
 	if r.Policy != Active && r.Policy != Linked || run.State.Active() || carries(names, r.Tags) || carries(names, r.WithoutTags) {
 		return time.Time{}
 	}
-	return ended(run).Add(r.TTL)
+	return Ended(run).Add(r.TTL)
 }
 
-// ended is when a run that is not active ended, or the last that is known of it.
-func ended(run backend.Run) time.Time {
+// Ended is when a run that is not active ended, or the last that is known of it.
+func Ended(run backend.Run) time.Time {
 	for _, at := range []time.Time{run.FinishedAt, run.HeartbeatAt} {
 		if !at.IsZero() {
 			return at
