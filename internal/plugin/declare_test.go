@@ -10,10 +10,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -272,7 +276,29 @@ func (c *scene) kubeconfig(account string, rules ...rbacv1.PolicyRule) string {
 		ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: account}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: account},
 		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: c.namespace, Name: account}},
 	})
+	c.untilAllowed(account, rules)
 	return c.write(config)
+}
+
+// untilAllowed waits until the API server, which hears of roles by a watch of its own, goes by a new one.
+func (c *scene) untilAllowed(account string, rules []rbacv1.PolicyRule) {
+	c.t.Helper()
+	reviews := kubernetes.NewForConfigOrDie(c.plane.RESTConfig()).AuthorizationV1().SubjectAccessReviews()
+	for _, rule := range rules {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "system:serviceaccount:" + c.namespace + ":" + account,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: c.namespace, Verb: rule.Verbs[0], Group: rule.APIGroups[0], Resource: rule.Resources[0],
+			},
+		}}
+		err := wait.PollUntilContextTimeout(c.t.Context(), 10*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+			got, err := reviews.Create(ctx, review, metav1.CreateOptions{})
+			return err == nil && got.Status.Allowed, err
+		})
+		if err != nil {
+			c.t.Fatalf("%s is not allowed what its role says: %v", account, err)
+		}
+	}
 }
 
 func asKubeconfig(config *rest.Config) clientcmdapi.Config {
