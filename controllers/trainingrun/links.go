@@ -16,6 +16,7 @@ import (
 	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/binding"
 	"github.com/runtag/runtag/internal/importing"
+	"github.com/runtag/runtag/internal/ruleinput"
 	"github.com/runtag/runtag/internal/tracking"
 )
 
@@ -92,7 +93,7 @@ func (s *scope) bindable() (binding.Run, error) {
 		run.Selector = selector
 	}
 	if known := s.stored.Status.Run; known != nil && known.UID == r.UID {
-		run.Known = knownLinks(s.stored.Status.Pods)
+		run.Known = ruleinput.KnownLinks(s.stored.Status.Pods)
 	}
 	return run, nil
 }
@@ -108,31 +109,8 @@ func Bindable(project *v1alpha1.TrackingProject, tracker *tracking.Project, run 
 	if b.Done {
 		b.EndedAt = tracker.ToLocal(importing.Ended(run))
 	}
-	switch {
-	case project.Spec.Wandb != nil:
-		b.Tracker, b.URL, b.Entity, b.Project = trackerWandb, project.Spec.Wandb.BaseURL, project.Spec.Wandb.Entity, project.Spec.Wandb.Project
-	case project.Spec.MLflow != nil:
-		b.Tracker, b.URL = trackerMLflow, project.Spec.MLflow.TrackingURI
-	}
+	ruleinput.Locate(&b, project)
 	return b
-}
-
-// The kinds of trackers, as variables in pods tell them apart.
-const (
-	trackerWandb  = "wandb"
-	trackerMLflow = "mlflow"
-)
-
-func knownLinks(pods []v1alpha1.PodLink) []binding.Link {
-	links := make([]binding.Link, 0, len(pods))
-	for _, p := range pods {
-		link := binding.Link{Pod: types.UID(p.UID), Name: p.Name, Node: p.Node, By: binding.By(p.BoundBy), From: p.From.Time}
-		if p.Until != nil {
-			link.Until = p.Until.Time
-		}
-		links = append(links, link)
-	}
-	return links
 }
 
 // podLinks are the links as a status shows them, newest first.

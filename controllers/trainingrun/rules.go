@@ -15,9 +15,7 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/internal/backend"
-	"github.com/runtag/runtag/internal/binding"
-	"github.com/runtag/runtag/internal/evidence"
-	"github.com/runtag/runtag/internal/mirror"
+	"github.com/runtag/runtag/internal/ruleinput"
 	"github.com/runtag/runtag/internal/rules"
 	"github.com/runtag/runtag/internal/tags"
 )
@@ -114,46 +112,12 @@ func (s *scope) canonical(names []string) []string {
 func (c *Controller) ruleInput(s *scope, namespace rules.Namespace) rules.Input {
 	run := s.run.Status.Run
 	in := rules.Input{
-		Run: rules.Facts{
-			ID: run.ID, UID: run.UID, DisplayName: run.DisplayName, State: run.State, URL: run.URL, Host: run.Host, User: run.User, Group: run.Group,
-			JobType: run.JobType, CreatedAt: timeOf(run.CreatedAt), FinishedAt: timeOf(run.FinishedAt), Attempts: int(run.Attempts), Summary: s.view.Run.Summary,
-		},
-		Tags: tags.ByOthers(s.input), Namespace: namespace, Ended: !backend.State(run.State).Active() || run.Stale,
+		Run: ruleinput.Facts(run, s.view.Run.Summary), Tags: tags.ByOthers(s.input), Namespace: namespace,
+		Ended: !backend.State(run.State).Active() || run.Stale,
 	}
-	in.Labels = s.labelsForRules(in.Tags)
-	var pods []*evidence.Pod
-	for _, link := range s.links {
-		pod := c.Evidence.Pod(link.Pod)
-		if pod == nil {
-			continue
-		}
-		in.Pods = append(in.Pods, rules.Linked{
-			Pod: pod, Node: pod.Node, Direct: link.By != binding.ByGang, Live: link.Until.IsZero() && !pod.Over(), From: link.From, Until: link.Until,
-		})
-		pods = append(pods, pod)
-	}
-	in.Workloads = c.Evidence.WorkloadsOfPods(pods...)
+	in.Labels = ruleinput.Labels(s.input.Dialect, s.run.Labels, in.Tags)
+	in.Pods, in.Workloads = ruleinput.Pods(c.Evidence, s.links)
 	return in
-}
-
-// labelsForRules are the object's labels without those of tags that rules caused.
-func (s *scope) labelsForRules(byOthers []string) map[string]string {
-	labels := make(map[string]string, len(s.run.Labels))
-	for key, text := range s.run.Labels {
-		if !mirror.IsMirror(key) {
-			labels[key] = text
-		}
-	}
-	for _, name := range byOthers {
-		tag, err := s.input.Dialect.Parse(name)
-		if err != nil {
-			continue
-		}
-		if key, ok := mirror.Key(s.input.Dialect, tag); ok {
-			labels[key] = tag.Value
-		}
-	}
-	return labels
 }
 
 // hashOf is the same as long as nothing changes that a rule can read.

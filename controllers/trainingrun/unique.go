@@ -15,6 +15,7 @@ import (
 	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/kstatus"
 	"github.com/runtag/runtag/internal/mirror"
+	"github.com/runtag/runtag/internal/ruleinput"
 	"github.com/runtag/runtag/internal/tags"
 )
 
@@ -181,10 +182,10 @@ func conditionReason(run *v1alpha1.TrainingRun) string {
 // Place names what a TrackingProject points to, the same for all that point there.
 func Place(p *v1alpha1.TrackingProject) string {
 	if w := p.Spec.Wandb; w != nil {
-		return strings.Join([]string{trackerWandb, strings.TrimRight(w.BaseURL, "/"), w.Entity, w.Project}, "\x00")
+		return strings.Join([]string{ruleinput.TrackerWandb, strings.TrimRight(w.BaseURL, "/"), w.Entity, w.Project}, "\x00")
 	}
 	m := p.Spec.MLflow
-	return strings.Join([]string{trackerMLflow, strings.TrimRight(m.TrackingURI, "/"), m.Workspace, strings.Join(slices.Sorted(slices.Values(m.Experiments)), "\x00")}, "\x00")
+	return strings.Join([]string{ruleinput.TrackerMLflow, strings.TrimRight(m.TrackingURI, "/"), m.Workspace, strings.Join(slices.Sorted(slices.Values(m.Experiments)), "\x00")}, "\x00")
 }
 
 // Siblings lists the TrackingProjects of all watched namespaces that point where this one does, itself among them.

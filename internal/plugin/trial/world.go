@@ -11,15 +11,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/binding"
 	"github.com/runtag/runtag/internal/evidence"
-	"github.com/runtag/runtag/internal/mirror"
 	"github.com/runtag/runtag/internal/plugin/plan"
+	"github.com/runtag/runtag/internal/ruleinput"
 	"github.com/runtag/runtag/internal/rules"
 	"github.com/runtag/runtag/internal/tags"
 )
@@ -125,11 +124,9 @@ func latest(p *corev1.Pod) time.Time {
 // bindable is the run as linking sees it, by what its status says.
 func bindable(r *Run) (binding.Run, error) {
 	object := r.Object
-	b := binding.Run{Object: client.ObjectKeyFromObject(object), ID: r.ID(), Tracker: "wandb"}
-	if p := r.Project; p != nil && p.Spec.Wandb != nil {
-		b.URL, b.Entity, b.Project = p.Spec.Wandb.BaseURL, p.Spec.Wandb.Entity, p.Spec.Wandb.Project
-	} else if p != nil && p.Spec.MLflow != nil {
-		b.Tracker, b.URL = "mlflow", p.Spec.MLflow.TrackingURI
+	b := binding.Run{Object: client.ObjectKeyFromObject(object), ID: r.ID(), Tracker: ruleinput.TrackerWandb}
+	if r.Project != nil {
+		ruleinput.Locate(&b, r.Project)
 	}
 	if object.Spec.PodSelector != nil {
 		selector, err := metav1.LabelSelectorAsSelector(object.Spec.PodSelector)
@@ -138,13 +135,7 @@ func bindable(r *Run) (binding.Run, error) {
 		}
 		b.Selector = selector
 	}
-	for _, l := range object.Status.Pods {
-		link := binding.Link{Pod: types.UID(l.UID), Name: l.Name, Node: l.Node, By: binding.By(l.BoundBy), From: l.From.Time}
-		if l.Until != nil {
-			link.Until = l.Until.Time
-		}
-		b.Known = append(b.Known, link)
-	}
+	b.Known = ruleinput.KnownLinks(object.Status.Pods)
 	st := object.Status.Run
 	if st == nil {
 		return b, nil
@@ -177,49 +168,15 @@ func (w *World) input(r *Run) (rules.Input, error) {
 	}
 	in := rules.Input{Namespace: w.namespaces[r.Object.Namespace], Tags: tags.ByOthers(r.ByPeople()), Ended: plan.Ended(r.Object.Status.Run)}
 	in.Namespace.Name = r.Object.Namespace
-	in.Labels = r.labels(in.Tags)
+	in.Labels = ruleinput.Labels(r.Dialect, r.Object.Labels, in.Tags)
 	if st := r.Object.Status.Run; st != nil {
-		in.Run = rules.Facts{
-			ID: st.ID, UID: st.UID, DisplayName: st.DisplayName, State: st.State, URL: st.URL, Host: st.Host, User: st.User, Group: st.Group,
-			JobType: st.JobType, CreatedAt: timeOf(st.CreatedAt), FinishedAt: timeOf(st.FinishedAt), Attempts: int(st.Attempts), Summary: map[string]float64{},
-		}
+		in.Run = ruleinput.Facts(st, map[string]float64{})
 		for key, value := range w.summary {
 			if value != nil {
 				in.Run.Summary[key] = *value
 			}
 		}
 	}
-	var pods []*evidence.Pod
-	for _, link := range binding.Links(run, w.store, w.index.Others, r.Now).Links {
-		pod := w.store.Pod(link.Pod)
-		if pod == nil {
-			continue
-		}
-		pods = append(pods, pod)
-		in.Pods = append(in.Pods, rules.Linked{
-			Pod: pod, Node: pod.Node, Direct: link.By != binding.ByGang, Live: link.Until.IsZero() && !pod.Over(), From: link.From, Until: link.Until,
-		})
-	}
-	in.Workloads = w.store.WorkloadsOfPods(pods...)
+	in.Pods, in.Workloads = ruleinput.Pods(w.store, binding.Links(run, w.store, w.index.Others, r.Now).Links)
 	return in, nil
-}
-
-// labels are the object's, without those of tags that rules caused.
-func (r *Run) labels(byOthers []string) map[string]string {
-	labels := map[string]string{}
-	for key, text := range r.Object.Labels {
-		if !mirror.IsMirror(key) {
-			labels[key] = text
-		}
-	}
-	for _, name := range byOthers {
-		tag, err := r.Dialect.Parse(name)
-		if err != nil {
-			continue
-		}
-		if key, ok := mirror.Key(r.Dialect, tag); ok {
-			labels[key] = tag.Value
-		}
-	}
-	return labels
 }
