@@ -48,17 +48,19 @@ func (l *list) Set(value string) error {
 }
 
 type options struct {
-	metricsAddr, probeAddr, maxTagPolicy string
-	leaderElect, proxy, version          bool
-	leaderElectNamespace                 string
-	namespaces, allowTrackers            list
-	zap                                  zap.Options
+	metricsAddr, probeAddr, pprofAddr string
+	maxTagPolicy                      string
+	leaderElect, proxy, version       bool
+	leaderElectNamespace              string
+	namespaces, allowTrackers         list
+	zap                               zap.Options
 }
 
 func parseFlags() options {
 	var o options
 	flag.StringVar(&o.metricsAddr, "metrics-bind-address", ":8080", "Address of the Prometheus metrics; 0 for none.")
 	flag.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 for none.")
+	flag.StringVar(&o.pprofAddr, "pprof-bind-address", "0", "Address of Go's profiles at /debug/pprof/, for people who look into the manager; 0 for none.")
 	flag.BoolVar(&o.leaderElect, "leader-elect", false, "Elect one leader among several managers; the others wait.")
 	flag.StringVar(&o.leaderElectNamespace, "leader-elect-namespace", "", "Namespace of the leader's Lease; the manager's own by default.")
 	flag.Var(&o.namespaces, "watch-namespaces", "Namespaces to work in, with commas or repeated; all by default.")
@@ -158,6 +160,7 @@ func newManager(config *rest.Config, o options) (manager.Manager, error) {
 		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}},
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
 		HealthProbeBindAddress:        o.probeAddr,
+		PprofBindAddress:              o.pprofAddr,
 		LeaderElection:                o.leaderElect,
 		LeaderElectionID:              "manager.runtag.dev",
 		LeaderElectionNamespace:       o.leaderElectNamespace,

@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/runtag/runtag/internal/process"
 )
 
 const jobName = "capsules"
@@ -77,7 +79,7 @@ func (s *stage) startInPod(ctx context.Context, run string) error {
 		quoted[i] = name + "=" + quote(value)
 	}
 	s.n.typed(strings.Join(append(quoted, train(run)), " "))
-	p, err := start("pod-"+pod.Name, s.dir, append(s.environment(), env...), "/bin/sh", "-c", "exec "+strings.TrimSuffix(train(run), " &"))
+	p, err := process.Start("pod-"+pod.Name, s.dir, append(s.environment(), env...), "/bin/sh", "-c", "exec "+strings.TrimSuffix(train(run), " &"))
 	if err != nil {
 		return err
 	}
@@ -129,22 +131,22 @@ func environmentOf(pod *corev1.Pod) ([]string, error) {
 }
 
 // endWith ends a process when its pod is told to end. One that ends before is a failure of the demo.
-func (s *stage) endWith(ctx context.Context, pod *corev1.Pod, p *process) {
+func (s *stage) endWith(ctx context.Context, pod *corev1.Pod, p *process.Process) {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.ended:
-			s.died <- p.running()
+		case <-p.Ended():
+			s.died <- p.Running()
 			return
 		case <-ticker.C:
 		}
 		now := &corev1.Pod{}
 		err := s.cluster.Get(ctx, client.ObjectKeyFromObject(pod), now)
 		if apierrors.IsNotFound(err) || err == nil && !now.DeletionTimestamp.IsZero() {
-			if err := p.signal(syscall.SIGTERM); err != nil {
+			if err := p.Signal(syscall.SIGTERM); err != nil {
 				s.died <- err
 			}
 			return

@@ -23,6 +23,7 @@ import (
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/controlplane"
+	"github.com/runtag/runtag/internal/process"
 	"github.com/runtag/runtag/internal/pyenv"
 )
 
@@ -38,7 +39,7 @@ type stage struct {
 	kubeconfig string   // of an administrator
 	path       []string // folders of kubectl and python
 	cluster    client.Client
-	programs   []*process
+	programs   []*process.Process
 	died       chan error          // gets why a program ended by itself
 	shown      map[string][]string // tags of a run when they were shown last
 }
@@ -80,7 +81,7 @@ func findRoot() (string, error) {
 func (s *stage) close(clean bool) error {
 	var errs []error
 	for i := len(s.programs) - 1; i >= 0; i-- {
-		errs = append(errs, s.programs[i].stop())
+		errs = append(errs, s.programs[i].Stop())
 	}
 	errs = append(errs, s.tracker.stop())
 	if !clean {
@@ -247,14 +248,14 @@ func (s *stage) serve(name string, args ...string) error {
 
 // spawn starts a program that is stopped with the demo.
 func (s *stage) spawn(name, program string, args ...string) error {
-	p, err := start(name, s.dir, s.environment(), program, args...)
+	p, err := process.Start(name, s.dir, s.environment(), program, args...)
 	if err != nil {
 		return err
 	}
 	s.programs = append(s.programs, p)
 	go func() {
-		<-p.ended
-		s.died <- p.running()
+		<-p.Ended()
+		s.died <- p.Running()
 	}()
 	return nil
 }

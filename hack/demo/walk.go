@@ -16,6 +16,7 @@ import (
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/mirror"
+	"github.com/runtag/runtag/internal/process"
 )
 
 // walk goes through the steps and ends at the first that does not lead to what it should.
@@ -117,7 +118,7 @@ func (s *stage) explain(ctx context.Context, st step, err error) error {
 	for _, about := range st.about {
 		errs = append(errs, s.show(ctx, about))
 	}
-	return errors.Join(append(errs, fmt.Errorf("the end of the operator's log:\n%s", tail(s.dir+"/manager.log", 10)))...)
+	return errors.Join(append(errs, fmt.Errorf("the end of the operator's log:\n%s", process.Tail(s.dir+"/manager.log", 10)))...)
 }
 
 // trainingRun reads a TrainingRun; nil where there is none.

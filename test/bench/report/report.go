@@ -1,0 +1,129 @@
+// Package report holds what the benchmarks measured and writes it as Markdown and JSON. It does no I/O.
+package report
+
+import "fmt"
+
+// Report is one run of the benchmarks.
+type Report struct {
+	// Machine says where it was measured: processor, memory, kernel, versions.
+	Machine []Fact `json:"machine"`
+	Rows    []Row  `json:"rows"`
+}
+
+// Fact is a name and a value.
+type Fact struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Row is what one benchmark found.
+type Row struct {
+	Number int    `json:"number"`
+	Name   string `json:"name"`
+	// Checks are what the exit status depends on: ratios of things measured in this run, and counts.
+	Checks []Check `json:"checks"`
+	// Figures are told beside them and judged by nobody, such as times.
+	Figures []Figure `json:"figures,omitempty"`
+	Plots   []Plot   `json:"plots,omitempty"`
+	// Notes say in sentences what a reader has to know, such as why a target can't be reached.
+	Notes []string `json:"notes,omitempty"`
+	// Seconds that it took.
+	Seconds float64 `json:"seconds"`
+	// Error is why it could not be measured.
+	Error string `json:"error,omitempty"`
+}
+
+// Check is a measured value and its target.
+type Check struct {
+	What   string  `json:"what"`
+	Got    float64 `json:"got"`
+	Unit   string  `json:"unit,omitempty"`
+	Target float64 `json:"target"`
+	// Least: the target is the least that is good, otherwise the most.
+	Least bool `json:"least"`
+}
+
+// AtLeast is a Check that is hit by target and more.
+func AtLeast(what string, got, target float64, unit string) Check {
+	return Check{What: what, Got: got, Unit: unit, Target: target, Least: true}
+}
+
+// AtMost is a Check that is hit by target and less.
+func AtMost(what string, got, target float64, unit string) Check {
+	return Check{What: what, Got: got, Unit: unit, Target: target}
+}
+
+// Hit says whether the target is reached.
+func (c Check) Hit() bool {
+	if c.Least {
+		return c.Got >= c.Target
+	}
+	return c.Got <= c.Target
+}
+
+// Figure is a measured value without a target.
+type Figure struct {
+	What  string  `json:"what"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit,omitempty"`
+}
+
+// Plot is drawn as an SVG by plots.py.
+type Plot struct {
+	// File is its name below docs/benchmarks, without .svg.
+	File  string `json:"file"`
+	Title string `json:"title"`
+	X     string `json:"x"`
+	Y     string `json:"y"`
+	// LogX and LogY make an axis logarithmic.
+	LogX  bool   `json:"logX,omitempty"`
+	LogY  bool   `json:"logY,omitempty"`
+	Lines []Line `json:"lines,omitempty"`
+	// Samples make a histogram.
+	Samples []float64 `json:"samples,omitempty"`
+}
+
+// Line is a series of points.
+type Line struct {
+	Name string    `json:"name"`
+	X    []float64 `json:"x"`
+	Y    []float64 `json:"y"`
+}
+
+// Hit says whether the row was measured and all its targets are reached.
+func (r Row) Hit() bool {
+	for _, c := range r.Checks {
+		if !c.Hit() {
+			return false
+		}
+	}
+	return r.Error == "" && len(r.Checks) > 0
+}
+
+// Missed lists what is not as it should be.
+func (r Report) Missed() []string {
+	var missed []string
+	for _, row := range r.Rows {
+		if row.Error != "" {
+			missed = append(missed, fmt.Sprintf("%d %s: %s", row.Number, row.Name, row.Error))
+		}
+		for _, c := range row.Checks {
+			if !c.Hit() {
+				missed = append(missed, fmt.Sprintf("%d %s: %s", row.Number, row.Name, c))
+			}
+		}
+	}
+	return missed
+}
+
+// String is the check in words.
+func (c Check) String() string {
+	relation, verdict := "≤", "missed"
+	if c.Least {
+		relation = "≥"
+	}
+	if c.Hit() {
+		verdict = "hit"
+	}
+	return fmt.Sprintf("%s: %s (target %s %s), %s", c.What, quantity(c.Got, c.Unit), relation, quantity(c.Target, c.Unit), verdict)
+}
