@@ -12,7 +12,7 @@ DEMO ?=
 TRACKER ?= wandb
 # More arguments: for the manager (run) or for go test (test, unit, e2e), such as ARGS='-run TestPlan'.
 ARGS ?=
-FUZZTIME ?= 10s
+FUZZTIME ?= 60s
 
 TOOL := go tool -modfile=hack/tools/go.mod
 LINT := go tool -modfile=hack/tools/lint/go.mod golangci-lint-kube-api-linter
