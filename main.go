@@ -52,6 +52,8 @@ type options struct {
 	maxTagPolicy                      string
 	leaderElect, proxy, version       bool
 	leaderElectNamespace              string
+	kubeAPIQPS                        float64
+	kubeAPIBurst                      int
 	namespaces, allowTrackers         list
 	zap                               zap.Options
 }
@@ -68,6 +70,9 @@ func parseFlags() options {
 		"Highest tag policy for every project: Observe (writes nothing to trackers), Add, Merge or Exclusive.")
 	flag.Var(&o.allowTrackers, "allow-tracker",
 		"HOST[:PORT] or CIDR of trackers with a private or loopback address, which are refused otherwise; repeatable.")
+	flag.Float64Var(&o.kubeAPIQPS, "kube-api-qps", -1,
+		"Most requests per second to the API server, averaged; negative for no limit on our side, as the API server has its own.")
+	flag.IntVar(&o.kubeAPIBurst, "kube-api-burst", 400, "Requests to the API server beyond --kube-api-qps at once, if that is set.")
 	flag.BoolVar(&o.proxy, "proxy-from-environment", false, "Send requests to trackers through HTTP_PROXY and HTTPS_PROXY.")
 	flag.BoolVar(&o.version, "version", false, "Print the version and end.")
 	o.zap.BindFlags(flag.CommandLine)
@@ -151,7 +156,7 @@ func newManager(config *rest.Config, o options) (manager.Manager, error) {
 			return nil, err
 		}
 	}
-	config.QPS, config.Burst = 200, 400
+	config.QPS, config.Burst = float32(o.kubeAPIQPS), o.kubeAPIBurst
 	readOwnWrites := len(o.namespaces) <= 1 // with more, conflicts do
 	gracePeriod := 20 * time.Second
 	return ctrl.NewManager(config, ctrl.Options{
