@@ -13,6 +13,9 @@ TRACKER ?= wandb
 # More arguments: for the manager (run) or for go test (test, unit, e2e), such as ARGS='-run TestPlan'.
 ARGS ?=
 FUZZTIME ?= 60s
+# Numbers of the rows that bench measures, such as 1,4; all by default. PROFILES is a folder that gets profiles.
+BENCH ?=
+PROFILES ?=
 
 TOOL := go tool -modfile=hack/tools/go.mod
 LINT := go tool -modfile=hack/tools/lint/go.mod golangci-lint-kube-api-linter
@@ -34,7 +37,7 @@ GOTEST = $(TESTENV) go test -json -p 2 -timeout 30m $(RACE)
 ANEW := -count=1
 SUMMARY := go run ./hack/testsummary
 
-.PHONY: help demo build run install uninstall deploy undeploy test unit e2e cover fuzz verify generate manifests docs fmt lint tidy vulncheck prepare clean
+.PHONY: help demo build run install uninstall deploy undeploy test unit e2e bench cover fuzz verify generate manifests docs fmt lint tidy vulncheck prepare clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +81,9 @@ unit: ## Run the tests that need neither control plane nor Python.
 
 e2e: prepare ## Run the built manager end to end on both trackers.
 	@$(GOTEST) $(ANEW) ./test/e2e/... $(ARGS) | $(SUMMARY)
+
+bench: prepare ## Measure runtag beside what people use today and write docs/benchmarks.md; BENCH=1,4 measures some rows.
+	go run ./test/bench $(if $(BENCH),--only=$(BENCH)) $(if $(PROFILES),--profiles=$(PROFILES))
 
 cover: prepare ## Say the statement coverage of every package below internal/.
 	@CGO_ENABLED=0 go test -json -p 2 -timeout 30m -coverprofile=cover.out -coverpkg=./internal/... ./internal/... | $(SUMMARY)

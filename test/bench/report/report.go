@@ -1,7 +1,11 @@
 // Package report holds what the benchmarks measured and writes it as Markdown and JSON. It does no I/O.
 package report
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // Report is one run of the benchmarks.
 type Report struct {
@@ -29,6 +33,9 @@ type Row struct {
 	Notes []string `json:"notes,omitempty"`
 	// Seconds that it took.
 	Seconds float64 `json:"seconds"`
+	// Commit is the commit that was measured, Load the machine's load average of one minute when it began.
+	Commit string  `json:"commit,omitempty"`
+	Load   float64 `json:"load"`
 	// Error is why it could not be measured.
 	Error string `json:"error,omitempty"`
 }
@@ -66,6 +73,10 @@ type Figure struct {
 	What  string  `json:"what"`
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit,omitempty"`
+	// Own is how much of it, in the same unit, is the time of what the program talks to; Whose says what that is, such as
+	// "tracker" or "API server". Empty where that is not known.
+	Own   float64 `json:"own,omitempty"`
+	Whose string  `json:"whose,omitempty"`
 }
 
 // Plot is drawn as an SVG by plots.py.
@@ -100,12 +111,30 @@ func (r Row) Hit() bool {
 	return r.Error == "" && len(r.Checks) > 0
 }
 
+// Over gives the report with those rows of an earlier one that this one lacks, in order of their numbers. Rows of another
+// machine are left out: what was measured on two machines can't be told apart in one table.
+func (r Report) Over(earlier Report) Report {
+	merged := Report{Machine: r.Machine, Rows: slices.Clone(r.Rows)}
+	if slices.Equal(r.Machine, earlier.Machine) {
+		for _, row := range earlier.Rows {
+			if !slices.ContainsFunc(r.Rows, func(mine Row) bool { return mine.Number == row.Number }) {
+				merged.Rows = append(merged.Rows, row)
+			}
+		}
+	}
+	slices.SortFunc(merged.Rows, func(a, b Row) int { return cmp.Compare(a.Number, b.Number) })
+	return merged
+}
+
 // Missed lists what is not as it should be.
 func (r Report) Missed() []string {
 	var missed []string
 	for _, row := range r.Rows {
 		if row.Error != "" {
 			missed = append(missed, fmt.Sprintf("%d %s: %s", row.Number, row.Name, row.Error))
+		}
+		if row.Error == "" && len(row.Checks) == 0 {
+			missed = append(missed, fmt.Sprintf("%d %s: it has checked nothing", row.Number, row.Name))
 		}
 		for _, c := range row.Checks {
 			if !c.Hit() {
@@ -118,12 +147,19 @@ func (r Report) Missed() []string {
 
 // String is the check in words.
 func (c Check) String() string {
-	relation, verdict := "≤", "missed"
+	return fmt.Sprintf("%s: %s (target %s), %s", c.What, c.got(), c.target(), c.verdict())
+}
+
+func (c Check) target() string {
 	if c.Least {
-		relation = "≥"
+		return "≥ " + quantity(c.Target, c.Unit)
 	}
+	return "≤ " + quantity(c.Target, c.Unit)
+}
+
+func (c Check) verdict() string {
 	if c.Hit() {
-		verdict = "hit"
+		return "hit"
 	}
-	return fmt.Sprintf("%s: %s (target %s %s), %s", c.What, quantity(c.Got, c.Unit), relation, quantity(c.Target, c.Unit), verdict)
+	return "missed"
 }
