@@ -26,7 +26,9 @@ type Write struct {
 	ResourceVersion string
 	// Released: the object is gone with this write.
 	Released bool
-	Err      error
+	// Lost: the write was carried out, and Err is all that the operator learned of it.
+	Lost bool
+	Err  error
 }
 
 // API is the operator's client. It keeps what was written, and can be made to fail or to give old objects.
@@ -37,6 +39,8 @@ type API struct {
 	writes []Write
 	// before a write, and instead of it where it gives an error.
 	before func(Write) error
+	// after a write that was carried out; its error takes the place of the answer.
+	after func(Write) error
 	// old objects are given by Get instead of the present ones, each once.
 	old map[string]client.Object
 }
@@ -46,6 +50,14 @@ func (a *API) FailWrites(f func(Write) error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.before = f
+}
+
+// LoseAnswers has f called after each write that was carried out; its error is all that the operator learns of the write.
+// Nil ends that.
+func (a *API) LoseAnswers(f func(Write) error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.after = f
 }
 
 // ServeOld lets the next read of this object give it as it is here: an old cache.
@@ -144,7 +156,7 @@ func (a *API) write(obj client.Object, patch client.Patch, status bool, do func(
 // record makes one write, and keeps what came of it.
 func (a *API) record(obj client.Object, w Write, do func() error) error {
 	a.mu.Lock()
-	before := a.before
+	before, after := a.before, a.after
 	a.mu.Unlock()
 	if before != nil {
 		w.Err = before(w)
@@ -155,6 +167,10 @@ func (a *API) record(obj client.Object, w Write, do func() error) error {
 	if w.Err == nil {
 		w.ResourceVersion = obj.GetResourceVersion()
 		w.Released = (w.Deleted || !obj.GetDeletionTimestamp().IsZero()) && len(obj.GetFinalizers()) == 0
+		if after != nil {
+			w.Err = after(w)
+			w.Lost = w.Err != nil
+		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -66,6 +66,8 @@ type Options struct {
 	// have, and takes the place of the check that what is stored covers the write: a test whose people edit objects while
 	// a change is on its way has to know what was stored before. It is called from a goroutine of the tracker.
 	OnWrite func(run wandbtest.Run, list []string)
+	// Live is put around the client that reads past the cache; nil leaves it as it is.
+	Live func(client.Reader) client.Reader
 }
 
 // Harness is one operator with its own namespace, tracker and clock. It is for one test and one goroutine.
@@ -94,6 +96,7 @@ type Harness struct {
 	known      map[types.NamespacedName]bool                  // projects that were applied
 	last       map[types.NamespacedName]*v1alpha1.TrainingRun // as the cache had them last
 	*operator
+	synced int // how many of the operator's writes the cache has
 	errors []string
 
 	mu         sync.Mutex
@@ -219,6 +222,10 @@ func (h *Harness) boot() {
 	} {
 		h.g.Expect(to.Source(nil).Start(ctx, queue)).To(gomega.Succeed())
 	}
+	live := h.cluster.GetAPIReader()
+	if h.options.Live != nil {
+		live = h.options.Live(live)
+	}
 	rules := tagrule.Options{
 		Client: h.API, Clock: h.Clock, Set: tagrule.NewSet(h.API), Tally: tagrule.NewTally(), Rules: toRules, ClusterRules: toClusterRules,
 	}
@@ -226,19 +233,19 @@ func (h *Harness) boot() {
 	o.Evidence = evidence.New(evidence.Options{Clock: h.Clock, Keys: binding.Keys, Changed: func(c evidence.Change) { o.run.Noticed(c) }})
 	bound := binding.NewIndex(o.Evidence)
 	o.run = trainingrun.New(trainingrun.Options{
-		Client: h.API, Live: h.cluster.GetAPIReader(), Clock: h.Clock, Recorder: h.Events, Audit: audit.New(h.Log.Logger()),
+		Client: h.API, Live: live, Clock: h.Clock, Recorder: h.Events, Audit: audit.New(h.Log.Logger()),
 		Metrics: own, Registry: o.Registry, Runs: toRuns, Projects: toProjects, Ceiling: ceiling,
 		Evidence: o.Evidence, Synced: func() bool { return true }, Bound: bound, Rules: rules.Set, Tally: rules.Tally, Report: rules.Changed,
 	})
 	o.change = tagchange.New(tagchange.Options{
-		Client: h.API, Live: h.cluster.GetAPIReader(), Clock: h.Clock, Recorder: h.Events, Audit: audit.New(h.Log.Logger()),
+		Client: h.API, Live: live, Clock: h.Clock, Recorder: h.Events, Audit: audit.New(h.Log.Logger()),
 		Registry: o.Registry, Changes: toChanges, Runs: toRuns, Ceiling: ceiling,
 	})
 	o.project = trackingproject.New(trackingproject.Options{
 		Client: h.API, Clock: h.Clock, Recorder: h.Events, Metrics: own, Registry: o.Registry, Runs: toRuns, Projects: toProjects,
 		Evidence: o.Evidence, Bound: bound, Rules: rules.Set, Ceiling: ceiling, Audit: audit.New(h.Log.Logger()),
 		Connector: connect.New(connect.Options{
-			Secrets: h.cluster.GetAPIReader(), Policy: policy, Limiters: transport.NewLimiters(h.Clock).WithRate(noLimit, noLimit),
+			Secrets: live, Policy: policy, Limiters: transport.NewLimiters(h.Clock).WithRate(noLimit, noLimit),
 			Clock: h.Clock, Observe: own.Request, Version: "test",
 		}),
 	})
@@ -254,6 +261,7 @@ func (h *Harness) boot() {
 // Restart ends the operator without a further pass, as a crash does, and starts another one that sees all objects anew.
 func (h *Harness) Restart() {
 	h.t.Helper()
+	h.catchUp()
 	h.stop()
 	h.boot()
 	for _, ns := range h.namespaces {

@@ -109,11 +109,18 @@ func (h *Harness) queued() int {
 func (h *Harness) reconcile(passes map[string]int) {
 	h.t.Helper()
 	for h.queued() > 0 {
-		before := len(h.API.Writes())
 		for h.pass(passes) {
 		}
-		h.sync(h.API.Writes()[before:])
+		h.catchUp()
 	}
+}
+
+// catchUp lets the cache get what the operator has written since the last time.
+func (h *Harness) catchUp() {
+	h.t.Helper()
+	writes := h.API.Writes()[h.synced:]
+	h.synced += len(writes)
+	h.sync(writes)
 }
 
 // pass makes one pass over one queued object, if there is any.
@@ -192,7 +199,7 @@ func pause() { <-time.After(poll) }
 func (h *Harness) sync(writes []Write) {
 	h.t.Helper()
 	for _, w := range writes {
-		if w.Err != nil || !isCached(w.Kind) {
+		if w.Err != nil && !w.Lost || !isCached(w.Kind) {
 			continue
 		}
 		obj := objectOf(w.Kind)
