@@ -89,6 +89,9 @@ cover: prepare ## Say the statement coverage of every package below internal/.
 	@CGO_ENABLED=0 go test -json -p 2 -timeout 30m -coverprofile=cover.out -coverpkg=./internal/... ./internal/... | $(SUMMARY)
 	@awk -f hack/cover.awk cover.out | sort
 
+faults: build prepare ## Run the fault suite in full (up to an hour) and write docs/reliability.md; FAULTS=calls,walks runs some parts.
+	go run ./test/faults $(if $(FAULTS),--only=$(FAULTS) --mutations=false)
+
 fuzz: ## Run each fuzz target for FUZZTIME.
 	hack/fuzz.sh $(FUZZTIME)
 

@@ -7,27 +7,20 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"time"
+
+	"github.com/runtag/runtag/hack/testsummary/summary"
 )
 
 func main() {
 	began := time.Now()
-	ok, err := run(os.Stdin, os.Stdout, func() time.Duration { return time.Since(began) })
+	s := summary.New(os.Stdout)
+	err := s.Read(os.Stdin)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testsummary:", err)
 	}
-	if err != nil || !ok {
+	if err != nil || !s.Close(time.Since(began)) {
 		os.Exit(1)
 	}
-}
-
-// run says whether all went well. It reads to the end, so that the writer of in never blocks.
-func run(in io.Reader, out io.Writer, elapsed func() time.Duration) (ok bool, err error) {
-	s := newSummary(out)
-	if err := s.read(in); err != nil {
-		return false, err
-	}
-	return s.close(elapsed()), nil
 }

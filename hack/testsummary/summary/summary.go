@@ -1,4 +1,6 @@
-package main
+// Package summary reads what `go test -json` prints and shows it the way people read it: a line for each package as it
+// ends, the whole output of what failed, every skipped test with its reason, and how many passed in the last line.
+package summary
 
 import (
 	"bufio"
@@ -6,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,26 +21,40 @@ type event struct {
 	Test        string
 	Output      string
 	FailedBuild string
+	Elapsed     float64
 }
 
-// summary collects what is to be said at the end.
-type summary struct {
+// Package is how the tests of one package ended.
+type Package struct {
+	Path string
+	Counts
+	OK bool
+	// Seconds that they took.
+	Seconds float64
+	// Failures are the package and name of each test that failed.
+	Failures []string
+}
+
+// Summary collects what is to be said at the end.
+type Summary struct {
 	out      io.Writer
 	packages map[string]*packageRun
 	builds   map[string]*strings.Builder
 
-	total    counts
+	total    Counts
+	ended    []Package
 	failures []string
 	skips    []string
 	broken   int // packages that failed without a failed test: no build, a crash, a failing TestMain
 }
 
-func newSummary(out io.Writer) *summary {
-	return &summary{out: out, packages: map[string]*packageRun{}, builds: map[string]*strings.Builder{}}
+// New makes a Summary that writes to out.
+func New(out io.Writer) *Summary {
+	return &Summary{out: out, packages: map[string]*packageRun{}, builds: map[string]*strings.Builder{}}
 }
 
-// read takes all events. A line that is no event is passed on as it is.
-func (s *summary) read(in io.Reader) error {
+// Read takes all events, to the end, so that the writer of in never blocks. A line that is no event is passed on as it is.
+func (s *Summary) Read(in io.Reader) error {
 	lines := bufio.NewReader(in)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -58,7 +75,7 @@ func (s *summary) read(in io.Reader) error {
 	}
 }
 
-func (s *summary) take(e event) {
+func (s *Summary) take(e event) {
 	if strings.HasPrefix(e.Action, "build-") {
 		build := s.builds[e.ImportPath]
 		if build == nil {
@@ -81,7 +98,7 @@ func (s *summary) take(e event) {
 }
 
 // end shows a package that has ended and adds it to the total.
-func (s *summary) end(e event, p *packageRun) {
+func (s *Summary) end(e event, p *packageRun) {
 	if e.Action == "fail" {
 		if build := s.builds[e.FailedBuild]; build != nil {
 			s.printf("%s", build)
@@ -89,8 +106,8 @@ func (s *summary) end(e event, p *packageRun) {
 		s.printf("%s", p.failedOutput())
 	}
 	s.printf("%s", p.closing)
-	found := p.counts()
-	if e.Action == "fail" && found.failed == 0 {
+	found, before := p.counts(), len(s.failures)
+	if e.Action == "fail" && found.Failed == 0 {
 		s.broken++
 		s.failures = append(s.failures, e.Package)
 	}
@@ -103,10 +120,14 @@ func (s *summary) end(e event, p *packageRun) {
 			s.skips = append(s.skips, strings.TrimSpace(e.Package+" "+name+" "+p.reason(name)))
 		}
 	}
+	s.ended = append(s.ended, Package{Path: e.Package, Counts: found, OK: e.Action != "fail", Seconds: e.Elapsed, Failures: slices.Clone(s.failures[before:])})
 }
 
-// close prints the end and says whether all went well.
-func (s *summary) close(elapsed time.Duration) bool {
+// Packages gives those that have ended, in that order.
+func (s *Summary) Packages() []Package { return s.ended }
+
+// Close prints the end and says whether all went well.
+func (s *Summary) Close(elapsed time.Duration) bool {
 	for _, skip := range s.skips {
 		s.printf("skipped: %s\n", skip)
 	}
@@ -114,12 +135,12 @@ func (s *summary) close(elapsed time.Duration) bool {
 		s.printf("failed: %s\n", failure)
 	}
 	s.printf("%d packages in %.0f s\n", len(s.packages), elapsed.Seconds())
-	failed := s.total.failed + s.broken
-	s.printf("%d passed, %d failed, %d skipped\n", s.total.passed, failed, s.total.skipped)
-	return failed == 0 && s.total.passed > 0
+	failed := s.total.Failed + s.broken
+	s.printf("%d passed, %d failed, %d skipped\n", s.total.Passed, failed, s.total.Skipped)
+	return failed == 0 && s.total.Passed > 0
 }
 
-func (s *summary) printf(format string, args ...any) {
+func (s *Summary) printf(format string, args ...any) {
 	// What reads us may be gone; the exit status still tells.
 	_, _ = fmt.Fprintf(s.out, format, args...)
 }

@@ -1,4 +1,4 @@
-package main
+package summary
 
 import (
 	"regexp"
@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-type counts struct{ passed, failed, skipped int }
+// Counts are tests by how they ended. A Ginkgo suite counts as its specs.
+type Counts struct{ Passed, Failed, Skipped int }
 
-func (c *counts) add(o counts) {
-	c.passed += o.passed
-	c.failed += o.failed
-	c.skipped += o.skipped
+func (c *Counts) add(o Counts) {
+	c.Passed += o.Passed
+	c.Failed += o.Failed
+	c.Skipped += o.Skipped
 }
 
 // testRun is one test or subtest. Its result is empty while it runs, and stays so when the process dies.
@@ -20,7 +21,7 @@ type testRun struct {
 	result string
 	subs   int
 	bad    int     // subtests that failed
-	specs  *counts // of the Ginkgo suite that it runs, if it does
+	specs  *Counts // of the Ginkgo suite that it runs, if it does
 }
 
 // leaf says that the result is the test's own, not that of its subtests.
@@ -62,7 +63,7 @@ func (p *packageRun) take(e event) {
 	case "output":
 		p.output = append(p.output, line{e.Test, e.Output})
 		if m := ginkgoTotals.FindStringSubmatch(e.Output); m != nil {
-			t.specs = &counts{passed: number(m[1]), failed: number(m[2]), skipped: number(m[3]) + number(m[4])}
+			t.specs = &Counts{Passed: number(m[1]), Failed: number(m[2]), Skipped: number(m[3]) + number(m[4])}
 		}
 	case "pass", "fail", "skip":
 		t.result = e.Action
@@ -94,19 +95,19 @@ func (p *packageRun) parent(name string) *testRun {
 }
 
 // counts counts the tests that have no subtests, and a Ginkgo suite as its specs.
-func (p *packageRun) counts() counts {
-	var c counts
+func (p *packageRun) counts() Counts {
+	var c Counts
 	for _, t := range p.tests {
 		switch {
-		case t.specs != nil && (t.result != "fail" || t.specs.failed > 0):
+		case t.specs != nil && (t.result != "fail" || t.specs.Failed > 0):
 			c.add(*t.specs)
 		case !t.leaf():
 		case t.result == "pass":
-			c.passed++
+			c.Passed++
 		case t.result == "skip":
-			c.skipped++
+			c.Skipped++
 		default: // failed, or the process died in it
-			c.failed++
+			c.Failed++
 		}
 	}
 	return c

@@ -1,4 +1,4 @@
-package main
+package summary_test
 
 import (
 	"bytes"
@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/runtag/runtag/hack/testsummary/summary"
 )
 
-func TestRun(t *testing.T) {
+func TestSummary(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		events string
@@ -104,10 +106,11 @@ func TestRun(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			ok, err := run(strings.NewReader(c.events+"\n"), &out, func() time.Duration { return 7 * time.Second })
-			if err != nil {
-				t.Fatalf("run: %v", err)
+			s := summary.New(&out)
+			if err := s.Read(strings.NewReader(c.events + "\n")); err != nil {
+				t.Fatalf("read: %v", err)
 			}
+			ok := s.Close(7 * time.Second)
 			if diff := cmp.Diff(c.want, out.String()); diff != "" {
 				t.Errorf("%s: output (-want +got):\n%s", c.reason, diff)
 			}
