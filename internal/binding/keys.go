@@ -49,7 +49,7 @@ func Keys(p *evidence.Pod) []string { return append(directKeys(p), gangKeys(p)..
 
 // directKeys are those that a run has too, if the pod is its own.
 func directKeys(p *evidence.Pod) (keys []string) {
-	for _, name := range []string{p.Annotations[RunKey], p.Labels[RunKey]} {
+	for _, name := range []string{p.Annotations.Get(RunKey), p.Labels.Get(RunKey)} {
 		if name != "" {
 			keys = append(keys, key(p.Namespace, keyName, name))
 		}
@@ -81,7 +81,7 @@ func hostsOf(p *evidence.Pod) []string {
 
 // labelled are the runs of W&B that the pod's own label or those of its owners name.
 func labelled(p *evidence.Pod) []string {
-	if id := p.Labels[RunIDKey]; id != "" {
+	if id := p.Labels.Get(RunIDKey); id != "" {
 		return append([]string{id}, p.OwnerRuns...)
 	}
 	return p.OwnerRuns
@@ -90,13 +90,13 @@ func labelled(p *evidence.Pod) []string {
 // gangKeys are shared by the pods that work together.
 func gangKeys(p *evidence.Pod) (keys []string) {
 	add := func(label string, more ...string) {
-		if value := p.Labels[label]; value != "" {
+		if value := p.Labels.Get(label); value != "" {
 			keys = append(keys, key(append([]string{p.Namespace, keyGang, label, value}, more...)...))
 		}
 	}
-	attempt := p.Labels[jobSetAttempt]
+	attempt := p.Labels.Get(jobSetAttempt)
 	if attempt == "" {
-		attempt = p.Annotations[jobSetAttempt]
+		attempt = p.Annotations.Get(jobSetAttempt)
 	}
 	add(jobSetUID, attempt)
 	add(jobUID)
@@ -135,7 +135,7 @@ func RunKeys(run Run) (keys []string) {
 // podKeys are all that a pod and its run may share.
 func podKeys(p *evidence.Pod) []string {
 	keys := append(directKeys(p), key(p.Namespace, keyUID, string(p.UID)), key(p.Namespace, keyLabel, ""))
-	for label, value := range p.Labels {
+	for label, value := range p.Labels.All() {
 		keys = append(keys, key(p.Namespace, keyLabel, label), key(p.Namespace, keyLabel, label, value))
 	}
 	return keys

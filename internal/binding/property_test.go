@@ -31,7 +31,8 @@ func maybe(t *rapid.T, what string) time.Time {
 }
 
 func drawPod(t *rapid.T, i int) *evidence.Pod {
-	p := &evidence.Pod{UID: types.UID(fmt.Sprint("u", i)), Namespace: namespace, Name: fmt.Sprint("p", i), Phase: "Running", Labels: map[string]string{}, Annotations: map[string]string{}}
+	p := &evidence.Pod{UID: types.UID(fmt.Sprint("u", i)), Namespace: namespace, Name: fmt.Sprint("p", i), Phase: "Running"}
+	labels := map[string]string{}
 	p.Hostname = rapid.SampledFrom([]string{"", "h", p.Name}).Draw(t, "hostname")
 	p.CreatedAt = drawTime(t, "created")
 	if rapid.IntRange(0, 5).Draw(t, "pending") > 0 {
@@ -42,13 +43,14 @@ func drawPod(t *rapid.T, i int) *evidence.Pod {
 	}
 	label := func(key string, values ...string) {
 		if v := rapid.SampledFrom(values).Draw(t, key); v != "" {
-			p.Labels[key] = v
+			labels[key] = v
 		}
 	}
 	label("batch.kubernetes.io/controller-uid", "", "j", "k")
 	label("app", "", "t")
 	label(binding.RunIDKey, "", "", "", "r0", "r1")
 	label(binding.RunKey, "", "", "", "o2", "o3")
+	p.Labels = evidence.TextsOf(labels)
 	if id := rapid.SampledFrom([]string{"", "", "", "r0", "r1", "r2"}).Draw(t, "env"); id != "" {
 		p.Runs = []evidence.RunRef{{Tracker: "wandb", ID: id}}
 	}
@@ -185,7 +187,7 @@ func TestLinksLieInTheLifeOfTheirPods(t *testing.T) {
 				case exact && (l.By == binding.BySelector || l.By == binding.ByHost):
 					t.Errorf("%s: %+v merely fits, and something names the run", id, l)
 				case l.By == binding.ByGang && !slices.ContainsFunc(found.Links, func(d binding.Link) bool {
-					return d.By != binding.ByGang && !l.From.Before(d.From) && s.Pod(d.Pod).Labels["batch.kubernetes.io/controller-uid"] == p.Labels["batch.kubernetes.io/controller-uid"]
+					return d.By != binding.ByGang && !l.From.Before(d.From) && s.Pod(d.Pod).Labels.Get("batch.kubernetes.io/controller-uid") == p.Labels.Get("batch.kubernetes.io/controller-uid")
 				}):
 					t.Errorf("%s: %+v works together with nobody", id, l)
 				}

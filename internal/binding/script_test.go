@@ -93,8 +93,9 @@ func (w *world) pod(name, life string, words []string) {
 	from, until, _ := strings.Cut(life, "-")
 	p := &evidence.Pod{
 		UID: uid(name), Namespace: namespace, Name: name, Hostname: name, Phase: "Running", NodeName: "n",
-		Labels: map[string]string{}, Annotations: map[string]string{}, CreatedAt: at(from), StartedAt: at(from), EndedAt: at(until),
+		CreatedAt: at(from), StartedAt: at(from), EndedAt: at(until),
 	}
+	labels, annotations := map[string]string{}, map[string]string{}
 	if p.Over() {
 		p.Phase = "Failed"
 	}
@@ -108,17 +109,18 @@ func (w *world) pod(name, life string, words []string) {
 		case "pending":
 			p.StartedAt = time.Time{}
 		case "run":
-			p.Annotations[binding.RunKey] = v
+			annotations[binding.RunKey] = v
 		case "env":
 			p.Runs = append(p.Runs, ref(v))
 		case "owner":
 			p.Owners = []evidence.Owner{{UID: types.UID(v)}}
 		case "job":
-			p.Labels["batch.kubernetes.io/controller-uid"] = v
+			labels["batch.kubernetes.io/controller-uid"] = v
 		default:
-			p.Labels[k] = v
+			labels[k] = v
 		}
 	}
+	p.Labels, p.Annotations = evidence.TextsOf(labels), evidence.TextsOf(annotations)
 	w.pods[name] = p
 	w.store.SeePod(p)
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/runtag/runtag/internal/evidence"
@@ -117,7 +116,7 @@ func (r Run) named(p *evidence.Pod) (By, bool) {
 	switch name := r.Object.Name; {
 	case p.Namespace != r.Object.Namespace:
 		return "", false
-	case name != "" && (p.Annotations[RunKey] == name || p.Labels[RunKey] == name):
+	case name != "" && (p.Annotations.Get(RunKey) == name || p.Labels.Get(RunKey) == name):
 		return ByName, true
 	case slices.ContainsFunc(p.Runs, r.is):
 		return ByEnv, true
@@ -157,7 +156,7 @@ func selected(run Run, pods Pods) []*evidence.Pod {
 		return nil
 	}
 	return slices.DeleteFunc(pods.Labelled(run.Object.Namespace, label, values...), func(p *evidence.Pod) bool {
-		return p.Namespace != run.Object.Namespace || !run.Selector.Matches(labels.Set(p.Labels))
+		return p.Namespace != run.Object.Namespace || !run.Selector.Matches(p.Labels)
 	})
 }
 

@@ -27,7 +27,7 @@ type Taint struct {
 type Node struct {
 	UID                 types.UID
 	Name                string
-	Labels, Annotations map[string]string
+	Labels, Annotations Texts
 	Taints              []Taint
 	Conditions          []Condition
 	// CreatedAt tells it from a later node of the same name.
@@ -58,7 +58,7 @@ type Owner struct {
 type Pod struct {
 	UID                 types.UID
 	Namespace, Name     string
-	Labels, Annotations map[string]string
+	Labels, Annotations Texts
 	Owners              []Owner
 	NodeName            string
 	// Hostname is what a process in the pod finds as its host's name; empty on the host's own network.
@@ -93,7 +93,7 @@ type Workload struct {
 	Namespace, Name string
 	// Owners are the uids of what it stands for: the job, or the pods themselves.
 	Owners     []types.UID
-	Labels     map[string]string
+	Labels     Texts
 	Conditions []Condition
 	Seen       uint64
 }

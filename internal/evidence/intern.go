@@ -2,7 +2,6 @@ package evidence
 
 import (
 	"hash/maphash"
-	"maps"
 	"slices"
 )
 
@@ -58,24 +57,42 @@ func (in *interner) keep(sum uint64, v any) {
 	in.shared[sum] = v
 }
 
-// set gives a map that is equal to m.
-func (in *interner) set(m map[string]string) map[string]string {
-	if len(m) == 0 {
-		return nil
+// set gives texts that are equal to these; where only the names are known already, those are shared.
+func (in *interner) set(t Texts) Texts {
+	if t.Len() == 0 {
+		return Texts{}
 	}
-	var sum uint64 // does not depend on the order
-	for k, v := range m {
-		sum += maphash.Comparable(in.seed, [2]string{k, v})
-	}
-	if same, ok := in.find(sum).(map[string]string); ok && maps.Equal(same, m) {
+	sum := in.sum(t.values)*31 + in.sum(*t.names)
+	if same, ok := in.find(sum).(Texts); ok && same.Equal(t) {
 		return same
 	}
-	own := make(map[string]string, len(m))
-	for k, v := range m {
-		own[in.text(k)] = in.text(v)
+	own := Texts{names: in.names(*t.names), values: slices.Clip(slices.Clone(t.values))}
+	for i, value := range own.values {
+		own.values[i] = in.text(value)
 	}
 	in.keep(sum, own)
 	return own
+}
+
+// names gives a list that is equal to this one.
+func (in *interner) names(of []string) *[]string {
+	sum := in.sum(of)
+	if same, ok := in.find(sum).(*[]string); ok && slices.Equal(*same, of) {
+		return same
+	}
+	own := slices.Clip(slices.Clone(of))
+	for i, name := range own {
+		own[i] = in.text(name)
+	}
+	in.keep(sum, &own)
+	return &own
+}
+
+func (in *interner) sum(texts []string) (sum uint64) {
+	for _, text := range texts {
+		sum = sum*31 + maphash.String(in.seed, text)
+	}
+	return sum
 }
 
 // list gives a list that is equal to one of this interner's; each makes an item share its strings.

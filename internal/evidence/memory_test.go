@@ -29,7 +29,7 @@ func TestMemoryOfPods(t *testing.T) {
 			}
 			return jobPod(i)
 		}},
-		{"indexed Jobs", most * 5 / 4, jobPod},
+		{"indexed Jobs", most, jobPod},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, _ := store(evidence.Options{Keys: binding.Keys})

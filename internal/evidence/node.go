@@ -1,7 +1,6 @@
 package evidence
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 func NodeOf(node *corev1.Node) *Node {
 	n := &Node{
 		UID: node.UID, Name: node.Name, CreatedAt: node.CreationTimestamp.UTC(),
-		Labels: nonempty(maps.Clone(node.Labels)), Annotations: annotations(node.Annotations),
+		Labels: TextsOf(node.Labels), Annotations: annotations(node.Annotations),
 	}
 	for _, t := range node.Spec.Taints {
 		taint := Taint{Key: t.Key, Value: t.Value, Effect: string(t.Effect)}
@@ -30,7 +29,7 @@ func NodeOf(node *corev1.Node) *Node {
 
 func (n *Node) same(o *Node) bool {
 	return n.UID == o.UID && n.Name == o.Name && n.CreatedAt.Equal(o.CreatedAt) && !n.warns(o) &&
-		maps.Equal(n.Labels, o.Labels) && maps.Equal(n.Annotations, o.Annotations)
+		n.Labels.Equal(o.Labels) && n.Annotations.Equal(o.Annotations)
 }
 
 // warns says that taints or conditions differ, which may mean that the node is about to go away.
@@ -68,7 +67,7 @@ func datedTaints(taints, before []Taint, now time.Time) {
 
 // WorkloadOf takes from a Workload of Kueue, of whatever version, what rules can read.
 func WorkloadOf(w *unstructured.Unstructured) *Workload {
-	out := &Workload{UID: w.GetUID(), Namespace: w.GetNamespace(), Name: w.GetName(), Labels: nonempty(maps.Clone(w.GetLabels()))}
+	out := &Workload{UID: w.GetUID(), Namespace: w.GetNamespace(), Name: w.GetName(), Labels: TextsOf(w.GetLabels())}
 	for _, o := range w.GetOwnerReferences() {
 		out.Owners = append(out.Owners, o.UID)
 	}
@@ -96,6 +95,6 @@ func conditionOf(c map[string]any) Condition {
 }
 
 func (w *Workload) same(o *Workload) bool {
-	return w.UID == o.UID && w.Name == o.Name && slices.Equal(w.Owners, o.Owners) && maps.Equal(w.Labels, o.Labels) &&
+	return w.UID == o.UID && w.Name == o.Name && slices.Equal(w.Owners, o.Owners) && w.Labels.Equal(o.Labels) &&
 		slices.Equal(w.Conditions, o.Conditions)
 }

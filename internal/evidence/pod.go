@@ -1,7 +1,6 @@
 package evidence
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ var steps = []corev1.PodConditionType{corev1.PodInitialized, corev1.ContainersRe
 func PodOf(pod *corev1.Pod) *Pod {
 	p := &Pod{
 		UID: pod.UID, Namespace: pod.Namespace, Name: pod.Name,
-		Labels: nonempty(maps.Clone(pod.Labels)), Annotations: annotations(pod.Annotations),
+		Labels: TextsOf(pod.Labels), Annotations: annotations(pod.Annotations),
 		NodeName: pod.Spec.NodeName, Hostname: hostname(pod),
 		Phase: string(pod.Status.Phase), Reason: pod.Status.Reason,
 		CreatedAt: pod.CreationTimestamp.UTC(), Images: images(pod),
@@ -106,21 +105,14 @@ func images(pod *corev1.Pod) (all []string) {
 }
 
 // annotations leaves out the copies of manifests and other documents.
-func annotations(all map[string]string) map[string]string {
+func annotations(all map[string]string) Texts {
 	kept := make(map[string]string, len(all))
 	for k, v := range all {
 		if k != corev1.LastAppliedConfigAnnotation && len(v) <= longestAnnotation {
 			kept[k] = v
 		}
 	}
-	return nonempty(kept)
-}
-
-func nonempty(m map[string]string) map[string]string {
-	if len(m) == 0 {
-		return nil
-	}
-	return m
+	return TextsOf(kept)
 }
 
 func moment(t metav1.Time) time.Time {
@@ -148,7 +140,7 @@ func (p *Pod) same(q *Pod) bool {
 
 // sameSpec compares what changes rarely.
 func (p *Pod) sameSpec(q *Pod) bool {
-	return maps.Equal(p.Labels, q.Labels) && maps.Equal(p.Annotations, q.Annotations) && slices.Equal(p.Owners, q.Owners) &&
+	return p.Labels.Equal(q.Labels) && p.Annotations.Equal(q.Annotations) && slices.Equal(p.Owners, q.Owners) &&
 		slices.Equal(p.Runs, q.Runs) && slices.Equal(p.Unreadable, q.Unreadable) && slices.Equal(p.Images, q.Images) &&
 		slices.Equal(p.OwnerRuns, q.OwnerRuns)
 }

@@ -50,7 +50,7 @@ func TestPodOf(t *testing.T) {
 	}
 	want := &evidence.Pod{
 		UID: "u", Namespace: "vision", Name: "capsules-0", Hostname: "capsules-0", NodeName: "n",
-		Labels: map[string]string{"app": "t"}, Annotations: map[string]string{"short": "v", "kib": strings.Repeat("x", 1024)},
+		Labels: evidence.TextsOf(map[string]string{"app": "t"}), Annotations: evidence.TextsOf(map[string]string{"short": "v", "kib": strings.Repeat("x", 1024)}),
 		Owners: []evidence.Owner{{APIVersion: "batch/v1", Kind: "Job", Name: "capsules", UID: "j", Controller: true}},
 		Phase:  "Failed", Reason: "Terminated", CreatedAt: at(0), StartedAt: at(1), EndedAt: at(6), Restarts: 3,
 		Images: []string{"a:1", "b:1", "a@sha256:aa"},
@@ -175,7 +175,7 @@ func TestWorkloadOf(t *testing.T) {
 		}},
 	}}
 	want := &evidence.Workload{
-		UID: "w", Namespace: "vision", Name: "job-x", Owners: []types.UID{"j1", "j2"}, Labels: map[string]string{"a": "b"},
+		UID: "w", Namespace: "vision", Name: "job-x", Owners: []types.UID{"j1", "j2"}, Labels: evidence.TextsOf(map[string]string{"a": "b"}),
 		Conditions: []evidence.Condition{{Type: "Evicted", Status: "True", Reason: "Preempted", At: at(0)}, {Type: "Odd"}},
 	}
 	if diff := cmp.Diff(want, evidence.WorkloadOf(w)); diff != "" {

@@ -62,7 +62,7 @@ func (s *Store) indexLabel(namespace, label string) {
 	}
 	s.labelled[namespace][label] = true
 	for _, r := range s.index.records(s.index.hash(byNamespace, namespace)) {
-		if value, ok := r.pod.Labels[label]; ok {
+		if value, ok := r.pod.Labels.Lookup(label); ok {
 			s.index.add(s.index.hash(byLabel, namespace, label), r)
 			s.index.add(s.index.hash(byPair, namespace, label, value), r)
 		}

@@ -3,6 +3,7 @@ package evidence
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,8 +108,8 @@ func (s *Store) seePod(sight *Pod) (Change, bool) {
 		return Change{}, false
 	}
 	s.interner.pod(&p)
-	if p.Hostname == p.Name {
-		p.Hostname = p.Name // one string instead of two
+	if strings.HasPrefix(p.Name, p.Hostname) {
+		p.Hostname = p.Name[:len(p.Hostname)] // one string instead of two
 	}
 	p.Seen = s.next()
 	s.put(r, &p)
@@ -200,11 +201,11 @@ func (s *Store) keys(p *Pod) []uint64 {
 	for _, uid := range above(p) {
 		add(s.index.hash(byOwner, string(uid)))
 	}
-	if name := p.Annotations[workloadAnnotation]; name != "" {
+	if name := p.Annotations.Get(workloadAnnotation); name != "" {
 		add(s.index.hash(byWorkload, p.Namespace, name))
 	}
 	for label := range s.labelled[p.Namespace] {
-		if value, ok := p.Labels[label]; ok {
+		if value, ok := p.Labels.Lookup(label); ok {
 			add(s.index.hash(byLabel, p.Namespace, label))
 			add(s.index.hash(byPair, p.Namespace, label, value))
 		}

@@ -117,10 +117,10 @@ func TestWhatIsTheSameIsNoChange(t *testing.T) {
 		t.Error("the record of a pod that did not change is another one")
 	}
 	changed := sight()
-	changed.Labels["app"] = "other"
+	changed.Labels = evidence.TextsOf(map[string]string{"app": "other"})
 	w.SeePod(changed)
 	w.expect(t, "a label", 1, false)
-	if first.Labels["app"] != "train" || w.Pod(first.UID).Seen != first.Seen+1 {
+	if first.Labels.Get("app") != "train" || w.Pod(first.UID).Seen != first.Seen+1 {
 		t.Error("a record that was given away has changed, or the new one was not counted")
 	}
 }
@@ -236,9 +236,9 @@ func TestAHeartbeatIsNoChange(t *testing.T) {
 }
 
 func TestIndexes(t *testing.T) {
-	s, _ := store(evidence.Options{Keys: func(p *evidence.Pod) []string { return []string{p.Labels["k"], p.Labels["k"], "all"} }})
+	s, _ := store(evidence.Options{Keys: func(p *evidence.Pod) []string { return []string{p.Labels.Get("k"), p.Labels.Get("k"), "all"} }})
 	labelled := func(name, ns, value string) *evidence.Pod {
-		return pod(name, func(p *evidence.Pod) { p.Namespace, p.Labels = ns, map[string]string{"k": value} })
+		return pod(name, func(p *evidence.Pod) { p.Namespace, p.Labels = ns, evidence.TextsOf(map[string]string{"k": value}) })
 	}
 	s.SeePod(labelled("a", "vision", "1"))
 	s.SeePod(labelled("b", "vision", "1"))
@@ -356,8 +356,12 @@ func TestRunsOfOwners(t *testing.T) {
 func TestWorkloads(t *testing.T) {
 	w := watch()
 	w.SeePod(pod("job", owned("j")))
-	w.SeePod(pod("set", func(p *evidence.Pod) { p.Labels = map[string]string{"jobset.sigs.k8s.io/jobset-uid": "s"} }))
-	w.SeePod(pod("named", func(p *evidence.Pod) { p.Annotations = map[string]string{"kueue.x-k8s.io/workload": "w"} }))
+	w.SeePod(pod("set", func(p *evidence.Pod) {
+		p.Labels = evidence.TextsOf(map[string]string{"jobset.sigs.k8s.io/jobset-uid": "s"})
+	}))
+	w.SeePod(pod("named", func(p *evidence.Pod) {
+		p.Annotations = evidence.TextsOf(map[string]string{"kueue.x-k8s.io/workload": "w"})
+	}))
 	w.SeePod(pod("far", owned("l")))
 	w.SetOwnerRuns("l", nil, "m", "trainjob")
 	w.SeePod(pod("plain"))
@@ -407,8 +411,11 @@ func TestAtTheSameTime(t *testing.T) {
 			defer func() { done <- struct{}{} }()
 			for j := range 200 {
 				name := fmt.Sprint(j % 20)
-				s.SeePod(pod(name, func(p *evidence.Pod) { p.Restarts = i*1000 + j; p.Labels = map[string]string{"k": fmt.Sprint(j)} }))
-				s.SeeNode(&evidence.Node{Name: "n", Labels: map[string]string{"j": fmt.Sprint(j)}})
+				s.SeePod(pod(name, func(p *evidence.Pod) {
+					p.Restarts = i*1000 + j
+					p.Labels = evidence.TextsOf(map[string]string{"k": fmt.Sprint(j)})
+				}))
+				s.SeeNode(&evidence.Node{Name: "n", Labels: evidence.TextsOf(map[string]string{"j": fmt.Sprint(j)})})
 				if got := s.Indexed(name); len(got) != 1 {
 					t.Errorf("%d pods of a key", len(got))
 				}

@@ -163,7 +163,7 @@ func (s *Store) WorkloadsOfPods(pods ...*Pod) []*Workload {
 				}
 			}
 		}
-		if w := s.workloads.byName[types.NamespacedName{Namespace: p.Namespace, Name: p.Annotations[workloadAnnotation]}]; w != nil {
+		if w := s.workloads.byName[types.NamespacedName{Namespace: p.Namespace, Name: p.Annotations.Get(workloadAnnotation)}]; w != nil {
 			all = append(all, w)
 		}
 	}
@@ -172,7 +172,7 @@ func (s *Store) WorkloadsOfPods(pods ...*Pod) []*Workload {
 
 // above are the objects that the pod's own record knows to be above it.
 func above(p *Pod) (uids []types.UID) {
-	if uid := p.Labels[jobSetUID]; uid != "" {
+	if uid := p.Labels.Get(jobSetUID); uid != "" {
 		uids = append(uids, types.UID(uid))
 	}
 	for _, o := range p.Owners {

@@ -32,7 +32,7 @@ func compile(t testing.TB, spec rules.Spec) *rules.Program {
 func link(name string, from int, edit ...func(*rules.Linked)) rules.Linked {
 	l := rules.Linked{
 		Pod:    &evidence.Pod{UID: types.UID("uid-" + name), Namespace: "team-a", Name: name, NodeName: "node-" + name, Phase: "Running", StartedAt: at(from)},
-		Node:   &evidence.Node{UID: types.UID("uid-node-" + name), Name: "node-" + name, Labels: map[string]string{"zone": "a"}},
+		Node:   &evidence.Node{UID: types.UID("uid-node-" + name), Name: "node-" + name, Labels: evidence.TextsOf(map[string]string{"zone": "a"})},
 		Direct: true, Live: true, From: at(from),
 	}
 	for _, e := range edit {
@@ -41,7 +41,9 @@ func link(name string, from int, edit ...func(*rules.Linked)) rules.Linked {
 	return l
 }
 
-func spot(l *rules.Linked) { l.Node.Labels = map[string]string{"zone": "b", "spot": "true"} }
+func spot(l *rules.Linked) {
+	l.Node.Labels = evidence.TextsOf(map[string]string{"zone": "b", "spot": "true"})
+}
 
 func unseen(l *rules.Linked) { l.Node = nil }
 

@@ -50,7 +50,7 @@ func TestEvidence(t *testing.T) {
 		})
 	}
 	v := compile(t, rules.Spec{When: `pods.exists(p, p.hasLabel("` + strings.Repeat("x", 300) + `"))`}).Eval(input(link("a", 0, func(l *rules.Linked) {
-		l.Pod.Labels = map[string]string{strings.Repeat("x", 300): ""}
+		l.Pod.Labels = evidence.TextsOf(map[string]string{strings.Repeat("x", 300): ""})
 	})))
 	if n := len([]rune(v.Evidence)); n > 250 || !strings.HasSuffix(v.Evidence, "…") {
 		t.Errorf("evidence of %d characters: %s", n, v.Evidence)

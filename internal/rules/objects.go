@@ -101,8 +101,8 @@ type pod struct {
 	link *Linked
 }
 
-func (p *pod) label(key string) (string, bool)      { return lookup(p.Labels, key) }
-func (p *pod) annotation(key string) (string, bool) { return lookup(p.Annotations, key) }
+func (p *pod) label(key string) (string, bool)      { return lookupText(p.Labels, key) }
+func (p *pod) annotation(key string) (string, bool) { return lookupText(p.Annotations, key) }
 
 func (p *pod) condition(kind string) (evidence.Condition, bool) {
 	return find(p.Conditions, kind, p.link.Until)
@@ -135,8 +135,8 @@ type sight struct {
 type node []sight
 
 func (n *node) name() string                         { return (*n)[0].Name }
-func (n *node) label(key string) (string, bool)      { return lookup((*n)[0].Labels, key) }
-func (n *node) annotation(key string) (string, bool) { return lookup((*n)[0].Annotations, key) }
+func (n *node) label(key string) (string, bool)      { return lookupText((*n)[0].Labels, key) }
+func (n *node) annotation(key string) (string, bool) { return lookupText((*n)[0].Annotations, key) }
 
 func (n *node) taint(key string) (evidence.Taint, bool) {
 	for _, s := range *n {
@@ -186,7 +186,7 @@ type workload struct {
 	until time.Time
 }
 
-func (w *workload) label(key string) (string, bool) { return lookup(w.Labels, key) }
+func (w *workload) label(key string) (string, bool) { return lookupText(w.Labels, key) }
 
 func (w *workload) condition(kind string) (evidence.Condition, bool) {
 	return find(w.Conditions, kind, w.until)
@@ -201,6 +201,12 @@ func (n *ns) annotation(key string) (string, bool) { return lookup(n.Annotations
 // lookup reads a label or annotation, the latter no longer than maxText.
 func lookup(m map[string]string, key string) (string, bool) {
 	v, ok := m[key]
+	return short(v), ok
+}
+
+// lookupText does so for what is kept of the cluster's objects.
+func lookupText(t evidence.Texts, key string) (string, bool) {
+	v, ok := t.Lookup(key)
 	return short(v), ok
 }
 

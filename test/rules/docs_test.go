@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"maps"
 	"math"
 	"os"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/evidence"
 	"github.com/runtag/runtag/internal/rules"
 )
 
@@ -174,7 +176,7 @@ func recipes(t *testing.T) map[string][]serving {
 			{"a node of the canary pool", world([]rules.Linked{linked(t, "running", "eks-spot", label("pool.example.com/track", "canary"))}), []string{"canary"}},
 			{"an image that is tried out", with(on("eks-spot"), func(in *rules.Input) {
 				pod := *in.Pods[0].Pod
-				pod.Labels = map[string]string{"track": "canary"}
+				pod.Labels = evidence.TextsOf(map[string]string{"track": "canary"})
 				in.Pods[0].Pod = &pod
 			}), []string{"canary"}},
 			{"neither", on("eks-spot"), nil},
@@ -183,7 +185,11 @@ func recipes(t *testing.T) map[string][]serving {
 }
 
 func withoutLabel(key string) func(*rules.Input) {
-	return func(in *rules.Input) { delete(in.Pods[0].Node.Labels, key) }
+	return func(in *rules.Input) {
+		labels := maps.Collect(in.Pods[0].Node.Labels.All())
+		delete(labels, key)
+		in.Pods[0].Node.Labels = evidence.TextsOf(labels)
+	}
 }
 
 func TestCookbook(t *testing.T) {
