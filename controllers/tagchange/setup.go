@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trigger"
 )
 
 // +kubebuilder:rbac:groups=tracking.runtag.dev,resources=tagchanges,verbs=get;list;watch;delete
@@ -42,7 +43,7 @@ func (c *Controller) SetupWithManager(mgr manager.Manager, workers int, ready fu
 			},
 		}).
 		WatchesRawSource(c.Changes.Source(ready)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: trigger.FairQueue(workers, mgr.GetLogger())}).
 		Complete(c)
 }
 

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trigger"
 )
 
 // +kubebuilder:rbac:groups=tracking.runtag.dev,resources=trackingprojects,verbs=get;list;watch
@@ -25,11 +26,11 @@ import (
 func (c *Controller) SetupWithManager(mgr manager.Manager, workers int, ready func(context.Context) error) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("trackingproject").
-		Watches(&v1alpha1.TrackingProject{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(relevant())).
+		Watches(&v1alpha1.TrackingProject{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(Relevant())).
 		Watches(&v1alpha1.TagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.ClusterTagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(c.Projects.Source(ready)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: trigger.FairQueue(workers, mgr.GetLogger())}).
 		Complete(c)
 }
 
@@ -47,8 +48,8 @@ func (c *Controller) within(ctx context.Context, rule client.Object) []reconcile
 	return requests
 }
 
-// relevant lets by what a person can have changed; the status is our own.
-func relevant() predicate.Predicate {
+// Relevant lets by what a person can have changed; the status is our own.
+func Relevant() predicate.Predicate {
 	return predicate.Or(
 		predicate.GenerationChangedPredicate{},
 		predicate.Funcs{

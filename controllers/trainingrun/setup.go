@@ -82,7 +82,7 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 func (c *Controller) SetupWithManager(mgr manager.Manager, workers int, ready func(context.Context) error) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("trainingrun").
-		Watches(&v1alpha1.TrainingRun{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(relevant())).
+		Watches(&v1alpha1.TrainingRun{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(Relevant())).
 		Watches(&v1alpha1.TrainingRun{}, handler.Funcs{
 			UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 				c.wake(ctx, e.ObjectNew, q)
@@ -90,12 +90,12 @@ func (c *Controller) SetupWithManager(mgr manager.Manager, workers int, ready fu
 			DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 				c.wake(ctx, e.Object, q)
 			},
-		}, builder.WithPredicates(predicate.Or(relevant(), labelledChanged()))).
+		}, builder.WithPredicates(predicate.Or(Relevant(), labelledChanged()))).
 		Watches(&v1alpha1.TagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.ClusterTagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(c.ofNamespace), builder.WithPredicates(namespaceChanged())).
 		WatchesRawSource(c.Runs.Source(ready)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: trigger.FairQueue(workers, mgr.GetLogger())}).
 		Complete(c)
 }
 
@@ -202,8 +202,8 @@ func labelledChanged() predicate.Predicate {
 	}
 }
 
-// relevant lets by what a person can have changed; the status is our own.
-func relevant() predicate.Predicate {
+// Relevant lets by what a person can have changed; the status is our own.
+func Relevant() predicate.Predicate {
 	return predicate.Or(
 		predicate.GenerationChangedPredicate{},
 		predicate.Funcs{
