@@ -27,11 +27,14 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers"
 	"github.com/runtag/runtag/internal/backend/transport"
+	"github.com/runtag/runtag/internal/leader"
 	"github.com/runtag/runtag/internal/metrics"
 	"github.com/runtag/runtag/internal/tags"
 )
 
 var version = "dev"
+
+const leaseName = "manager.runtag.dev"
 
 // list is a flag that may be given more than once, and takes commas.
 type list []string
@@ -52,6 +55,7 @@ type options struct {
 	maxTagPolicy                      string
 	leaderElect, proxy, version       bool
 	leaderElectNamespace              string
+	lease, renewDeadline, retryPeriod time.Duration
 	kubeAPIQPS                        float64
 	kubeAPIBurst                      int
 	namespaces, allowTrackers         list
@@ -65,6 +69,9 @@ func parseFlags() options {
 	flag.StringVar(&o.pprofAddr, "pprof-bind-address", "0", "Address of Go's profiles at /debug/pprof/, for people who look into the manager; 0 for none.")
 	flag.BoolVar(&o.leaderElect, "leader-elect", false, "Elect one leader among several managers; the others wait.")
 	flag.StringVar(&o.leaderElectNamespace, "leader-elect-namespace", "", "Namespace of the leader's Lease; the manager's own by default.")
+	flag.DurationVar(&o.lease, "leader-elect-lease-duration", 15*time.Second, "How long others wait for a leader that does not renew its Lease; in whole seconds.")
+	flag.DurationVar(&o.renewDeadline, "leader-elect-renew-deadline", 10*time.Second, "How long a leader tries to renew its Lease before it gives up.")
+	flag.DurationVar(&o.retryPeriod, "leader-elect-retry-period", 2*time.Second, "How often the Lease is renewed or asked for.")
 	flag.Var(&o.namespaces, "watch-namespaces", "Namespaces to work in, with commas or repeated; all by default.")
 	flag.StringVar(&o.maxTagPolicy, "max-tag-policy", tags.Exclusive.String(),
 		"Highest tag policy for every project: Observe (writes nothing to trackers), Add, Merge or Exclusive.")
@@ -106,7 +113,11 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := newManager(config, o)
+	lease, err := newLease(config, o)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(config, o, lease)
 	if err != nil {
 		return fmt.Errorf("make the manager: %w", err)
 	}
@@ -119,7 +130,8 @@ func run(o options) error {
 	}
 	ctx := ctrl.SetupSignalHandler()
 	if err := controllers.Add(ctx, mgr, controllers.Options{
-		Addresses: addresses, Ceiling: ceiling, Namespaces: o.namespaces, ProxyFromEnvironment: o.proxy, Clock: clock.RealClock{}, Metrics: own, Version: version,
+		Addresses: addresses, Ceiling: ceiling, Namespaces: o.namespaces, ProxyFromEnvironment: o.proxy, WriteTime: writeTime(lease),
+		Clock: clock.RealClock{}, Metrics: own, Version: version,
 	}); err != nil {
 		return err
 	}
@@ -148,8 +160,28 @@ func addressPolicy(allow []string, config *rest.Config) (*transport.AddressPolic
 	return policy.WithAPIServer(hostPort)
 }
 
+// newLease makes the lock by which one of several managers leads; nil where none is elected.
+func newLease(config *rest.Config, o options) (*leader.Lease, error) {
+	if !o.leaderElect {
+		return nil, nil
+	}
+	if o.lease < 3*time.Second || o.lease%time.Second != 0 {
+		return nil, fmt.Errorf("--leader-elect-lease-duration=%s: give whole seconds, 3s or more", o.lease)
+	}
+	return leader.New(config, leader.Options{Namespace: o.leaderElectNamespace, Name: leaseName, RenewDeadline: o.renewDeadline})
+}
+
+// writeTime says for how long this manager may write to trackers: a leader for as long as its Lease is certain, and
+// one that is alone for ever.
+func writeTime(lease *leader.Lease) func() time.Duration {
+	if lease == nil {
+		return nil
+	}
+	return lease.Left
+}
+
 // newManager makes a manager with small caches: without managed fields, and reads that wait for our own writes.
-func newManager(config *rest.Config, o options) (manager.Manager, error) {
+func newManager(config *rest.Config, o options, lease *leader.Lease) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -159,7 +191,7 @@ func newManager(config *rest.Config, o options) (manager.Manager, error) {
 	config.QPS, config.Burst = float32(o.kubeAPIQPS), o.kubeAPIBurst
 	readOwnWrites := len(o.namespaces) <= 1 // with more, conflicts do
 	gracePeriod := 20 * time.Second
-	return ctrl.NewManager(config, ctrl.Options{
+	settings := ctrl.Options{
 		Scheme:                        scheme,
 		Cache:                         controllers.Cache(o.namespaces...),
 		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}},
@@ -167,11 +199,17 @@ func newManager(config *rest.Config, o options) (manager.Manager, error) {
 		HealthProbeBindAddress:        o.probeAddr,
 		PprofBindAddress:              o.pprofAddr,
 		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              "manager.runtag.dev",
-		LeaderElectionNamespace:       o.leaderElectNamespace,
+		LeaderElectionID:              leaseName, // in metrics
+		LeaseDuration:                 &o.lease,
+		RenewDeadline:                 &o.renewDeadline,
+		RetryPeriod:                   &o.retryPeriod,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &gracePeriod,
-	})
+	}
+	if lease != nil { // an interface that holds a nil *Lease is not nil
+		settings.LeaderElectionResourceLockInterface = lease
+	}
+	return ctrl.NewManager(config, settings)
 }
 
 // addProbes answers /healthz while the process lives, and /readyz once the caches are there.

@@ -4,6 +4,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,6 +32,8 @@ type Options struct {
 	Ceiling tags.Policy
 	// ProxyFromEnvironment lets requests to trackers go through HTTP_PROXY and HTTPS_PROXY.
 	ProxyFromEnvironment bool
+	// WriteTime is for how long from now on trackers may be written to, as the leader may; nil: for ever.
+	WriteTime func() time.Duration
 	// Namespaces to work in; none for all.
 	Namespaces []string
 	Clock      clock.WithTicker
@@ -56,7 +59,7 @@ func Add(ctx context.Context, mgr manager.Manager, o Options) error {
 	registry := tracking.NewRegistry(o.Clock, batch.Options{Clock: o.Clock, Log: mgr.GetLogger().WithName("batch")})
 	connector := connect.New(connect.Options{
 		Secrets: mgr.GetAPIReader(), Policy: o.Addresses, Limiters: transport.NewLimiters(o.Clock), Clock: o.Clock,
-		ProxyFromEnvironment: o.ProxyFromEnvironment, Observe: o.Metrics.Request, Version: o.Version,
+		ProxyFromEnvironment: o.ProxyFromEnvironment, WriteTime: o.WriteTime, Observe: o.Metrics.Request, Version: o.Version,
 	})
 	for _, runnable := range []manager.Runnable{registry, connector} {
 		if err := mgr.Add(runnable); err != nil {

@@ -192,7 +192,7 @@ func (s *scope) take(mail []outcome) {
 		case backend.InvalidTag:
 			m.refuse(err)
 			m.failed(tracking.HealthOf(err), firstRetry, s.run.Generation, o.at)
-		case backend.AccessDenied, backend.AddressRefused, backend.RateLimited, backend.Unavailable, backend.Unsupported:
+		case backend.AccessDenied, backend.AddressRefused, backend.RateLimited, backend.Unavailable, backend.Unsupported, backend.NotLeading:
 			m.failed(tracking.HealthOf(err), firstRetry, s.run.Generation, o.at)
 		}
 	}

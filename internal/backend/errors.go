@@ -27,6 +27,8 @@ const (
 	Conflict Kind = "Conflict"
 	// Unsupported: the server does not do what we need, and will not until it or the configuration changes.
 	Unsupported Kind = "Unsupported"
+	// NotLeading: this process is not sure that it is the one that may write; nothing was sent, try again later.
+	NotLeading Kind = "NotLeading"
 )
 
 // Error is the one error type of backends. Its message is safe to show: no secret, no body of an answer beyond a short

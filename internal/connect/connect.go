@@ -43,6 +43,8 @@ type Options struct {
 	Clock    clock.Clock
 	// ProxyFromEnvironment lets requests go through HTTP_PROXY and HTTPS_PROXY.
 	ProxyFromEnvironment bool
+	// WriteTime is for how long from now on this process may write to trackers; nil: for ever.
+	WriteTime func() time.Duration
 	// Observe is told of every request; nil: nobody is.
 	Observe func(transport.Observation)
 	// Version of runtag, for the User-Agent.

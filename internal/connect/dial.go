@@ -54,6 +54,7 @@ func (c *Connector) dial(t target, read credentials) (*Connection, error) {
 		CA:                   read.ca,
 		ProxyFromEnvironment: c.options.ProxyFromEnvironment,
 		Clock:                c.options.Clock,
+		WriteTime:            c.options.WriteTime,
 		Observe:              c.options.Observe,
 	}
 	if c.options.Limiters != nil {

@@ -29,6 +29,8 @@ func HealthOf(err error) Health {
 		health.Until = untilOf(err)
 	case backend.Unsupported:
 		health.Reason = v1alpha1.ReasonTrackerUnsupported
+	case backend.NotLeading: // which says nothing of the tracker
+		health.Reason = v1alpha1.ReasonApplying
 	case backend.NotFound, backend.InvalidTag, backend.Unavailable, backend.Conflict:
 	}
 	return health

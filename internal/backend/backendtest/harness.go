@@ -68,6 +68,8 @@ type Options struct {
 	Timeout time.Duration
 	// MaxBytes is the longest answer that is read; 0 is the client's own.
 	MaxBytes int64
+	// WriteTime is as in transport.Options.
+	WriteTime func() time.Duration
 	// Clock of the client; nil is the real one.
 	Clock clock.WithTicker
 }

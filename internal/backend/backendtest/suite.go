@@ -45,6 +45,7 @@ func Run(t *testing.T, h Harness) {
 		{"SameRunTwice", testSameRunTwice},
 		{"ForeignWriter", testForeignWriter},
 		{"Concurrent", testConcurrent},
+		{"NotLeading", testNotLeading},
 		{"WrongCredential", testWrongCredential},
 		{"ReadFaults", testReadFaults},
 		{"WriteFaults", testWriteFaults},

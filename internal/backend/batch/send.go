@@ -113,7 +113,7 @@ func (b *Batcher) failed(j *job, err error) {
 // hopeless says that smaller batches would fail in the same way.
 func (b *Batcher) hopeless(w *whole, err error) bool {
 	switch backend.KindOf(err) {
-	case backend.RateLimited, backend.AccessDenied, backend.AddressRefused:
+	case backend.RateLimited, backend.AccessDenied, backend.AddressRefused, backend.NotLeading:
 		return true
 	case backend.Unavailable:
 		w.unavailable++

@@ -26,11 +26,16 @@ type call struct {
 	fields []string
 }
 
+// writes says that the call changes something: it is neither a GET nor a search, which are posted.
+func (c call) writes() bool {
+	return c.method != http.MethodGet && !strings.HasSuffix(c.path, "/search")
+}
+
 func (c *Client) do(ctx context.Context, call call) (transport.Response, error) {
 	target := *c.base
 	target = *target.JoinPath("api/2.0/mlflow", call.path)
 	target.RawQuery = call.query.Encode()
-	request := transport.Request{Op: call.op, Method: call.method, URL: target.String(), Header: c.header()}
+	request := transport.Request{Op: call.op, Method: call.method, URL: target.String(), Header: c.header(), Writes: call.writes()}
 	if call.in != nil {
 		body, err := json.Marshal(call.in)
 		if err != nil {

@@ -216,7 +216,7 @@ func (b *breaker) note(err error) {
 	}
 	all := false
 	switch e.Kind {
-	case backend.RateLimited, backend.AddressRefused:
+	case backend.RateLimited, backend.AddressRefused, backend.NotLeading:
 		all = true
 	case backend.AccessDenied:
 		all = answerOf(e).status != http.StatusForbidden // which is about the experiment of the run

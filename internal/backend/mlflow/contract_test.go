@@ -131,7 +131,7 @@ func (p *project) Open(t *testing.T, o backendtest.Options) backend.Backend {
 	t.Helper()
 	config := mlflow.Config{
 		TrackingURI: o.URL, Experiments: []string{p.name}, Username: username, Password: backend.NewSecret(password),
-		HTTP: sender(t, transport.Options{Timeout: o.Timeout, MaxBytes: o.MaxBytes, Clock: o.Clock}), Page: o.Page,
+		HTTP: sender(t, transport.Options{Timeout: o.Timeout, MaxBytes: o.MaxBytes, WriteTime: o.WriteTime, Clock: o.Clock}), Page: o.Page,
 	}
 	if o.Clock != nil {
 		config.Clock = o.Clock

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/runtag/runtag/internal/backend"
 )
@@ -62,6 +63,7 @@ type exchange struct {
 	client  *Client
 	parent  context.Context
 	target  *url.URL
+	limit   time.Duration
 	secrets []string
 }
 
@@ -86,7 +88,7 @@ func (x exchange) failed(err error, during string) error {
 		return x.fail(backend.Unavailable, OutcomeTimeout, cause, where+" did not answer in the time that was left")
 	case errors.Is(err, context.DeadlineExceeded):
 		return x.fail(backend.Unavailable, OutcomeTimeout, err,
-			fmt.Sprintf("%s did not answer completely within %s", where, x.client.options.Timeout))
+			fmt.Sprintf("%s did not answer completely within %s", where, x.limit.Round(time.Millisecond)))
 	}
 	if message, is := tlsProblem(err); is {
 		return x.fail(backend.Unavailable, OutcomeTLS, err, where+" "+message)

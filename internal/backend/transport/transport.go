@@ -43,6 +43,8 @@ type Options struct {
 	ProxyFromEnvironment bool
 	// Clock is for waits, durations and Retry-After; nil: the real one.
 	Clock clock.Clock
+	// WriteTime is for how long from now on this process may write; it may not where that is nothing. Nil: for ever.
+	WriteTime func() time.Duration
 	// Observe is told of every request, for metrics; nil: nobody is.
 	Observe func(Observation)
 }
@@ -71,6 +73,7 @@ const (
 	OutcomeFailed   = "connection_failed"
 	OutcomeInvalid  = "invalid_request"
 	OutcomeWaited   = "rate_limit_wait"
+	OutcomeHeld     = "not_leading"
 )
 
 // Request is one request to the tracker. Its body is sent as it is.
@@ -81,6 +84,8 @@ type Request struct {
 	URL    string
 	Header http.Header
 	Body   []byte
+	// Writes says that the request may change something on the tracker, so that Options.WriteTime holds for it.
+	Writes bool
 	// Idempotent says that a request with another method than GET may go out a second time, where the kept connection
 	// that it was sent on turned out to be closed.
 	Idempotent bool
@@ -216,7 +221,11 @@ func parseTarget(r Request) (*url.URL, error) {
 
 // send does the exchange itself, within the time limit.
 func (c *Client) send(parent context.Context, target *url.URL, r Request) (Response, error) {
-	ctx, cancel := context.WithTimeout(parent, c.options.Timeout)
+	limit, err := c.limit(r)
+	if err != nil {
+		return Response{}, err
+	}
+	ctx, cancel := context.WithTimeout(parent, limit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, r.Method, target.String(), bytes.NewReader(r.Body))
 	if err != nil {
@@ -235,13 +244,29 @@ func (c *Client) send(parent context.Context, target *url.URL, r Request) (Respo
 	if err := c.checkBehindProxy(ctx, request); err != nil {
 		return Response{}, err
 	}
-	exchange := exchange{client: c, parent: parent, target: target, secrets: secretsIn(request.Header)}
+	exchange := exchange{client: c, parent: parent, target: target, limit: limit, secrets: secretsIn(request.Header)}
 	answer, err := c.http.RoundTrip(request)
 	if err != nil {
 		return Response{}, exchange.failed(err, "")
 	}
 	defer func() { _ = answer.Body.Close() }() // what it had to say, reading has said
 	return exchange.read(answer)
+}
+
+// limit is how long a request may take. It is the last that is asked before a request goes out, so that a process which
+// was stopped anywhere before notices.
+func (c *Client) limit(r Request) (time.Duration, error) {
+	if !r.Writes || c.options.WriteTime == nil {
+		return c.options.Timeout, nil
+	}
+	left := c.options.WriteTime()
+	if left <= 0 {
+		return 0, &failure{outcome: OutcomeHeld, err: backend.Error{
+			Kind:    backend.NotLeading,
+			Message: "not sent, because this manager is not sure to be the leader any more; the leader does it",
+		}}
+	}
+	return min(c.options.Timeout, left), nil
 }
 
 // checkBehindProxy applies the rules to the tracker's own address where a proxy would dial it for us.

@@ -100,7 +100,7 @@ func (p *project) Open(t *testing.T, o backendtest.Options) backend.Backend {
 	}
 	client, err := New(Config{
 		BaseURL: o.URL, Entity: "team", Project: p.name, APIKey: backend.NewSecret(key), BulkEdits: p.h.bulk, PageSize: o.Page,
-		HTTP: loopback(t, transport.Options{Timeout: o.Timeout, MaxBytes: o.MaxBytes, Clock: c}), Clock: c,
+		HTTP: loopback(t, transport.Options{Timeout: o.Timeout, MaxBytes: o.MaxBytes, WriteTime: o.WriteTime, Clock: c}), Clock: c,
 	})
 	if err != nil {
 		t.Fatal(err)

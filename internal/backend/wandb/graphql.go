@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/runtag/runtag/internal/backend/transport"
@@ -39,6 +40,7 @@ func (c *Client) call(ctx context.Context, op, name, document string, variables 
 	}
 	response, err := c.http.Do(ctx, transport.Request{
 		Op: name, Method: http.MethodPost, URL: c.endpoint, Header: c.header(), Body: body,
+		Writes: strings.HasPrefix(document, "mutation"),
 	})
 	if err != nil {
 		return reply{}, c.forOp(op, err)

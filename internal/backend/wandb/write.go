@@ -98,7 +98,7 @@ func alias(n int) string { return fmt.Sprintf("u%d", n) }
 // lost ends a batch whose write got no GraphQL answer. Where nothing can have been written the error is the caller's.
 func (w *writer) lost(batch []*item, err error) error {
 	switch backend.KindOf(err) {
-	case backend.RateLimited, backend.AccessDenied, backend.AddressRefused:
+	case backend.RateLimited, backend.AccessDenied, backend.AddressRefused, backend.NotLeading:
 		return err
 	}
 	for _, i := range batch {
