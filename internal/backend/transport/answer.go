@@ -20,12 +20,12 @@ func (x exchange) read(answer *http.Response) (Response, error) {
 	switch {
 	// The status is worth more than the body that went missing.
 	case status == http.StatusTooManyRequests:
-		f := x.fail(backend.RateLimited, "429", nil, x.where()+" says that there were too many requests"+said(body))
+		f := x.fail(backend.RateLimited, "429", nil, x.where()+" says that there were too many requests"+said(blank(body, x.secrets)))
 		f.err.Until = until
 		return Response{}, f
 	case status >= 500 || status == http.StatusRequestTimeout:
 		f := x.fail(backend.Unavailable, fmt.Sprintf("%dxx", status/100), nil,
-			fmt.Sprintf("%s answered %d %s%s", x.where(), status, http.StatusText(status), said(body)))
+			fmt.Sprintf("%s answered %d %s%s", x.where(), status, http.StatusText(status), said(blank(body, x.secrets))))
 		f.err.Until = until
 		return Response{}, f
 	case status >= 300 && status < 400:
@@ -37,7 +37,7 @@ func (x exchange) read(answer *http.Response) (Response, error) {
 			return Response{}, err
 		}
 	default:
-		body = []byte(redact(string(body), x.secrets))
+		body = blank(body, x.secrets)
 	}
 	response := Response{Status: status, Header: answer.Header, Body: body}
 	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
@@ -113,7 +113,8 @@ func (x exchange) checkJSON(body []byte) error {
 		x.where()+" answered with a page instead of JSON; the ingress wants a login? use the API's own URL")
 }
 
-// said gives the server's own words, shortened, from the places where our trackers and common gateways put them.
+// said gives the server's own words, shortened, from the places in JSON where our trackers and common gateways put them.
+// Other text is not shown: whoever may name an address could read what answers there.
 func said(body []byte) string {
 	if len(body) > 64<<10 {
 		return ""
@@ -126,10 +127,11 @@ func said(body []byte) string {
 			Message string `json:"message"`
 		} `json:"errors"`
 	}
+	if json.Unmarshal(body, &known) != nil {
+		return ""
+	}
 	var text string
-	switch err := json.Unmarshal(body, &known); {
-	case err != nil:
-		text = string(body)
+	switch {
 	case known.Message != "":
 		text = known.Message
 	case len(known.Errors) > 0:

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -46,7 +48,7 @@ func TestWhatTheServerSaid(t *testing.T) {
 		{"others", `{"error":"oops"}`, ": oops"},
 		{"and others", `{"detail":"oops"}`, ": oops"},
 		{"an object where a sentence is expected", `{"error":{"code":1}}`, ""},
-		{"text", "upstream timed out\n", ": upstream timed out"},
+		{"text, which may be anything's", "upstream timed out\n", ""},
 		{"too much to be a sentence", strings.Repeat("a", 100_000), ""},
 		{"nothing", "", ""},
 	} {
@@ -55,6 +57,40 @@ func TestWhatTheServerSaid(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+func TestNoSecretIsInTheServersWords(t *testing.T) {
+	const key, accented = "k&<y>-1234567890", "paßwört-1234"
+	secrets := []string{"Basic QWxh", key, accented}
+	for reason, body := range map[string]string{
+		"as it is":                      `{"message": "bad key ` + key + `"}`,
+		"escaped as Go does it":         `{"message": "bad key k\u0026\u003cy\u003e-1234567890"}`,
+		"escaped as Python does it":     `{"message": "bad key pa\u00dfw\u00f6rt-1234"}`,
+		"below lists and objects":       `{"errors": [{"message": "bad key k\u0026\u003cy\u003e-1234567890"}]}`,
+		"where the words are cut":       `{"message": "` + strings.Repeat("a", 190) + key + `"}`,
+		"where blanks are put together": `{"message": "k&<y>-1234567890  Basic QWxh"}`,
+	} {
+		t.Run(reason, func(t *testing.T) {
+			blanked := blank([]byte(body), secrets)
+			var known map[string]any
+			if err := json.Unmarshal(blanked, &known); err != nil {
+				t.Fatalf("%s is no longer JSON: %v", blanked, err)
+			}
+			for _, text := range []string{fmt.Sprint(known), said(blanked)} {
+				for _, part := range []string{key[:6], accented[:8], "QWxh"} {
+					if strings.Contains(text, part) {
+						t.Errorf("%q shows %q", text, part)
+					}
+				}
+			}
+		})
+	}
+	if got := string(blank([]byte(`{"n": 12345678901234567890, "m": "\u00e9"}`), secrets)); got != `{"m":"é","n":12345678901234567890}` {
+		t.Errorf("got %s, want the numbers as they were", got)
+	}
+	if got := string(blank([]byte(`no \ JSON `+key), secrets)); got != `no \ JSON [redacted]` {
+		t.Errorf("got %s", got)
 	}
 }
 

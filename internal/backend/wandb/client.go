@@ -152,10 +152,14 @@ func (c *Client) names() map[string]any {
 	return map[string]any{"entity": c.entity, "project": c.project}
 }
 
+// basic is the key as it is sent.
+func (c *Client) basic() string {
+	return base64.StdEncoding.EncodeToString([]byte("api:" + c.key.Reveal()))
+}
+
 func (c *Client) header() http.Header {
-	basic := base64.StdEncoding.EncodeToString([]byte("api:" + c.key.Reveal()))
 	return http.Header{
-		"Authorization": {"Basic " + basic},
+		"Authorization": {"Basic " + c.basic()},
 		"Content-Type":  {"application/json"},
 		"Accept":        {"application/json"},
 		"User-Agent":    {"runtag/" + c.version},

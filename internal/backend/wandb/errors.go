@@ -111,7 +111,11 @@ func (c *Client) classifyRun(op, message string) error {
 	return c.classify(op, message)
 }
 
-// clean makes words of the server fit to show; a server that repeats the key in them is not repeated.
+// clean makes words of the server fit to show; a server that repeats the key in them, as it is or as it was sent, is not
+// repeated.
 func (c *Client) clean(message string) string {
-	return transport.Clean(strings.ReplaceAll(message, c.key.Reveal(), c.key.String()))
+	for _, form := range []string{c.key.Reveal(), c.basic()} {
+		message = strings.ReplaceAll(message, form, c.key.String())
+	}
+	return transport.Clean(message)
 }
