@@ -48,6 +48,9 @@ type Options struct {
 	// Ceiling is the highest policy that the operator allows.
 	Ceiling tags.Policy
 	Audit   *audit.Log
+	// Jitter spreads periodic work, so that many projects do not look at the same time: it makes a wait up to 5 % longer.
+	// Nil does so by chance.
+	Jitter func(time.Duration) time.Duration
 }
 
 // Controller reconciles TrackingProjects.
@@ -65,6 +68,9 @@ type phase func(ctx context.Context, s *scope) error
 // New makes the controller.
 func New(options Options) *Controller {
 	c := &Controller{Options: options, memories: map[types.NamespacedName]*memory{}}
+	if c.Jitter == nil {
+		c.Jitter = func(d time.Duration) time.Duration { return wait.Jitter(d, jitter) }
+	}
 	c.phases = []phase{c.connect, c.check, c.look, c.judge, c.moveUnique}
 	return c
 }
@@ -98,7 +104,7 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, importing
 	}
 	priority := trigger.Periodic
-	return reconcile.Result{RequeueAfter: s.next(c.Clock.Now()), Priority: &priority}, nil
+	return reconcile.Result{RequeueAfter: c.next(s, c.Clock.Now()), Priority: &priority}, nil
 }
 
 // run goes through the phases, and tells the TrainingRuns when the tracker can be used again, or no longer, and when
@@ -173,9 +179,7 @@ func (c *Controller) writeStatus(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// jitter is by how much periodic work is spread, so that many projects do not look at the same time.
+// jitter is by how much periodic work is spread at most.
 const jitter = 0.05
-
-func jittered(d time.Duration) time.Duration { return wait.Jitter(d, jitter) }
 
 var _ reconcile.Reconciler = &Controller{}

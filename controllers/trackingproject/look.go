@@ -72,7 +72,7 @@ func (s *scope) fullDue() bool {
 // look lists what is due and queues the TrainingRuns whose run changed.
 func (c *Controller) look(ctx context.Context, s *scope) error {
 	asked := s.project.Annotations[v1alpha1.AnnotationLookAt]
-	s.hasten()
+	c.hasten(s)
 	full := s.fullDue()
 	if !full && s.memory.activeAt.After(s.now) {
 		return nil
@@ -96,9 +96,9 @@ func (c *Controller) look(ctx context.Context, s *scope) error {
 		s.memory.slow = took
 	}
 	s.project.Status.LookAt = bounded(asked)
-	s.memory.lookAt, s.memory.activeAt = asked, c.Clock.Now().Add(jittered(spec.Interval.Duration))
+	s.memory.lookAt, s.memory.activeAt = asked, c.Clock.Now().Add(c.Jitter(spec.Interval.Duration))
 	if full {
-		s.memory.fullAt = c.Clock.Now().Add(jittered(spec.FullInterval.Duration))
+		s.memory.fullAt = c.Clock.Now().Add(c.Jitter(spec.FullInterval.Duration))
 		s.memory.importing, s.memory.summary = spec.Import, s.summary
 		s.tracker.SetPrimed()
 	}
@@ -106,11 +106,11 @@ func (c *Controller) look(ctx context.Context, s *scope) error {
 }
 
 // hasten brings looks forward that were put off by longer intervals than those of the spec now.
-func (s *scope) hasten() {
+func (c *Controller) hasten(s *scope) {
 	m, spec := s.memory, s.project.Spec
 	for at, interval := range map[*time.Time]time.Duration{&m.activeAt: spec.Interval.Duration, &m.fullAt: spec.FullInterval.Duration} {
 		if latest := s.now.Add(time.Duration(float64(interval) * (1 + jitter))); at.After(latest) {
-			*at = s.now.Add(jittered(interval))
+			*at = s.now.Add(c.Jitter(interval))
 		}
 	}
 }

@@ -123,7 +123,7 @@ func (s *scope) count() {
 }
 
 // next is the time from now, when the pass has ended, until the project has to be looked at again.
-func (s *scope) next(now time.Time) time.Duration {
+func (c *Controller) next(s *scope, now time.Time) time.Duration {
 	if s.health.Reason == v1alpha1.ReasonSuspended {
 		return 0
 	}
@@ -135,7 +135,7 @@ func (s *scope) next(now time.Time) time.Duration {
 		if until := s.health.Until.Sub(now); until > wait {
 			wait = until
 		}
-		return jittered(wait)
+		return c.Jitter(wait)
 	}
 	due := s.memory.activeAt
 	if s.memory.fullAt.Before(due) {
