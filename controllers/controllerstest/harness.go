@@ -66,6 +66,8 @@ type Options struct {
 	// have, and takes the place of the check that what is stored covers the write: a test whose people edit objects while
 	// a change is on its way has to know what was stored before. It is called from a goroutine of the tracker.
 	OnWrite func(run wandbtest.Run, list []string)
+	// Jitter of periodic work, as trackingproject.Options has it; nil: by chance.
+	Jitter func(time.Duration) time.Duration
 	// Live is put around the client that reads past the cache; nil leaves it as it is.
 	Live func(client.Reader) client.Reader
 }
@@ -244,6 +246,7 @@ func (h *Harness) boot() {
 	o.project = trackingproject.New(trackingproject.Options{
 		Client: h.API, Clock: h.Clock, Recorder: h.Events, Metrics: own, Registry: o.Registry, Runs: toRuns, Projects: toProjects,
 		Evidence: o.Evidence, Bound: bound, Rules: rules.Set, Ceiling: ceiling, Audit: audit.New(h.Log.Logger()),
+		Jitter: h.options.Jitter,
 		Connector: connect.New(connect.Options{
 			Secrets: live, Policy: policy, Limiters: transport.NewLimiters(h.Clock).WithRate(noLimit, noLimit),
 			Clock: h.Clock, Observe: own.Request, Version: "test",
