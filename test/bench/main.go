@@ -34,6 +34,8 @@ type bench struct {
 	// scale multiplies the counts of all rows; only 1 measures what the rows say.
 	scale float64
 	began time.Time
+	// crowd is what rows 4, 5 and 7 share, once one of them has made it.
+	crowd *crowd
 }
 
 // scaleVariable is the environment's variable for scale.
@@ -65,6 +67,7 @@ func run(ctx context.Context, only []int, profiles string) error {
 			return fmt.Errorf("there is no row %d", number)
 		}
 	}
+	defer b.closeCrowd(ctx)
 	measured := report.Report{Machine: b.machine()}
 	commit := b.commit(ctx)
 	for _, r := range rows {

@@ -16,4 +16,8 @@ type row struct {
 // rows lists all benchmarks, each in the file of its name.
 var rows = []row{
 	// One line each, in order: {1, "Add a tag to 1,000 finished W&B runs at 50 ms", wandbTags},
+	{4, "Restart with 10,000 TrainingRuns in sync, and their first import", restart},
+	{5, "A new TrainingRun, and a label edit, during full looks of 10,000", duringLook},
+	{7, "Writes to the API server in a change of 10,000 objects", writeRate},
+	{9, "Growth from 1,000 to 100,000 runs", growth},
 }
