@@ -132,23 +132,26 @@ func (c *Client) refusal(op string, response transport.Response) error {
 }
 
 func (c *Client) explain(answer *refused) (backend.Kind, string) {
-	words := words(answer.message)
+	said := ""
+	if answer.code != "" { // else it need not be MLflow that answers, and nobody is to read here what does
+		said = words(answer.message)
+	}
 	switch {
 	case answer.status == http.StatusUnauthorized:
-		return backend.AccessDenied, c.where() + " does not take the credential: check username and password, or token, in the Secret" + words
+		return backend.AccessDenied, c.where() + " does not take the credential: check username and password, or token, in the Secret" + said
 	case answer.status == http.StatusForbidden && strings.Contains(answer.message, "Invalid Host header"):
 		return backend.AccessDenied, fmt.Sprintf("%s does not answer to this name: start the MLflow server with --allowed-hosts=%s, port included, "+
 			"and the names that it answers to already", c.where(), c.base.Host)
 	case answer.status == http.StatusForbidden:
-		return backend.AccessDenied, c.where() + " does not permit this: give the user EDIT permission on the experiments" + words
+		return backend.AccessDenied, c.where() + " does not permit this: give the user EDIT permission on the experiments" + said
 	case answer.missing():
-		return backend.AccessDenied, "what we ask for is gone or hidden" + words
+		return backend.AccessDenied, "what we ask for is gone or hidden" + said
 	case answer.status == http.StatusNotFound:
 		return backend.Unsupported, fmt.Sprintf("there is no MLflow API at %s%s/api/2.0/mlflow: check the path of the tracking URI", c.where(), c.base.EscapedPath())
 	case answer.status == http.StatusConflict:
-		return backend.Conflict, c.where() + " says that somebody else changed this at the same time" + words
+		return backend.Conflict, c.where() + " says that somebody else changed this at the same time" + said
 	}
-	return backend.Unsupported, fmt.Sprintf("%s answered %d %s%s", c.where(), answer.status, http.StatusText(answer.status), words)
+	return backend.Unsupported, fmt.Sprintf("%s answered %d %s%s", c.where(), answer.status, http.StatusText(answer.status), said)
 }
 
 // words gives what the server said, as the end of a message.
