@@ -14,16 +14,17 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/controllerstest"
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
+	"github.com/runtag/runtag/test/faults/calls/endstate"
 )
 
 const (
 	// foreign is a tag that nobody on our side ever names; it has to stay on all runs that begin with it.
 	foreign = "theirs"
-	// The intervals of projects; looks are jittered.
+	// The intervals of projects.
 	interval     = 30 * time.Second
-	fullInterval = 5 * time.Minute
-	// rest after a step is long enough for what failed to be done again.
-	rest = 75 * time.Second
+	fullInterval = time.Minute
+	// rest after a step is long enough for what failed to be done again, and for a look.
+	rest = 40 * time.Second
 	// forgotten is after what time nothing is remembered of what was taken off.
 	forgotten = 15 * time.Minute
 )
@@ -49,12 +50,12 @@ type life struct {
 }
 
 // live plays a script with one harm, and gives the state at its end and the calls that were made.
-func live(ctx context.Context, suite *controllerstest.Suite, t controllerstest.TB, script []step, harm harm) (state, []call) {
+func live(ctx context.Context, suite *controllerstest.Suite, t controllerstest.TB, script []step, harm harm) (endstate.State, []call) {
 	t.Helper()
 	c := &calls{harm: harm}
 	l := &life{calls: c, runs: map[string]*v1alpha1.TrainingRun{}, keep: map[string][]string{}}
 	l.Harness = suite.New(ctx, t, controllerstest.Options{
-		MayLag: true, OnWrite: l.expectKept,
+		MayLag: true, OnWrite: l.expectKept, Jitter: func(d time.Duration) time.Duration { return d },
 		Live: func(r client.Reader) client.Reader { return reader{Reader: r, calls: c, live: "live "} },
 	})
 	defer l.Close()
@@ -73,7 +74,14 @@ func live(ctx context.Context, suite *controllerstest.Suite, t controllerstest.T
 	}
 	c.begin("")
 	l.end()
-	return l.state(), c.made()
+	state, err := endstate.Of(ctx, endstate.Scene{
+		Client: l.Admin, Namespace: l.Namespace, Tracker: l.Tracker.Server, Entity: l.Tracker.Entity, Project: controllerstest.ProjectName,
+		Replace: []string{l.Namespace, "NAMESPACE", l.Tracker.URL, "URL"},
+	})
+	if err != nil {
+		l.Fail("%v", err)
+	}
+	return state, c.made()
 }
 
 // settle lets the operator work until it is at rest, and starts another one where it crashed.
@@ -95,7 +103,8 @@ func (l *life) settle(pause time.Duration) {
 
 // end lets all be forgotten that is only remembered for a time, and makes one more change, with which that is written.
 func (l *life) end() {
-	l.settle(forgotten)
+	l.Clock.Step(forgotten) // at once, and not from look to look
+	l.settle(rest)
 	for id := range l.runs {
 		l.edit(id, func(r *v1alpha1.TrainingRun) { r.Spec.Tags = append(r.Spec.Tags, "end") })
 	}

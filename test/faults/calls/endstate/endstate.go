@@ -1,0 +1,142 @@
+// Package endstate tells what there is when operator, tracker and people have come to rest, in a form in which two lives
+// of the same script can be compared: without times and identifiers.
+package endstate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
+)
+
+// State is the text about each object, by kind and name, and about each run on the tracker, as "run" and its id.
+type State map[string]string
+
+// Scene says where to look.
+type Scene struct {
+	Client    client.Reader
+	Namespace string
+	Tracker   *wandbtest.Server
+	// Entity and Project are those of the runs on the tracker.
+	Entity, Project string
+	// Replace are texts that differ from life to life, each followed by what to read instead.
+	Replace []string
+}
+
+// Of reads the state. An error names what can't be read.
+func Of(ctx context.Context, scene Scene) (State, error) {
+	state := State{}
+	for _, run := range scene.Tracker.Runs(scene.Entity, scene.Project) {
+		state["run "+run.ID] = strings.Join(slices.Sorted(slices.Values(run.Tags)), " ") + "\n"
+	}
+	replacer := strings.NewReplacer(scene.Replace...)
+	for kind, list := range map[string]client.ObjectList{
+		"TrackingProject": &v1alpha1.TrackingProjectList{}, "TrainingRun": &v1alpha1.TrainingRunList{},
+		"TagRule": &v1alpha1.TagRuleList{}, "TagChange": &v1alpha1.TagChangeList{}, "ConfigMap": &corev1.ConfigMapList{},
+	} {
+		if err := scene.Client.List(ctx, list, client.InNamespace(scene.Namespace)); err != nil {
+			return nil, fmt.Errorf("list what there is of %s: %w", kind, err)
+		}
+		if err := meta.EachListItem(list, func(obj runtime.Object) error {
+			name, text, err := show(obj)
+			state[kind+" "+replacer.Replace(name)] = replacer.Replace(text)
+			return err
+		}); err != nil {
+			return nil, fmt.Errorf("show what there is of %s: %w", kind, err)
+		}
+	}
+	return state, nil
+}
+
+// Diff says what differs, line by line; empty where nothing does.
+func (s State) Diff(other State) string {
+	var out strings.Builder
+	names := map[string]bool{}
+	for name := range maps.Keys(s) {
+		names[name] = true
+	}
+	for name := range maps.Keys(other) {
+		names[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if s[name] == other[name] {
+			continue
+		}
+		fmt.Fprintf(&out, "%s:\n", name)
+		before, after := strings.Split(s[name], "\n"), strings.Split(other[name], "\n")
+		for _, line := range without(before, after) {
+			fmt.Fprintf(&out, "  - %s\n", line)
+		}
+		for _, line := range without(after, before) {
+			fmt.Fprintf(&out, "  + %s\n", line)
+		}
+		if len(without(before, after))+len(without(after, before)) == 0 {
+			fmt.Fprintf(&out, "  the same lines in another order:\n%s\n", other[name])
+		}
+	}
+	return out.String()
+}
+
+func without(lines, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return slices.Contains(others, line) })
+}
+
+// differing are fields that are not the same in two lives.
+var differing = []string{"uid", "resourceVersion", "managedFields", "creationTimestamp", "namespace", "url", "createdAt", "secrets"}
+
+// identifiers are those within texts, such as the lines of a ConfigMap.
+var identifiers = regexp.MustCompile(`"(uid|handle)":"[^"]*"`)
+
+func show(obj runtime.Object) (name, text string, err error) {
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return "", "", err
+	}
+	data, err := json.Marshal(obj)
+	if err != nil {
+		return "", "", err
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return "", "", err
+	}
+	out, err := yaml.Marshal(clean(fields))
+	return accessor.GetName(), string(out), err
+}
+
+// clean leaves out what differs from life to life.
+func clean(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, field := range v {
+			if slices.Contains(differing, key) {
+				delete(v, key)
+				continue
+			}
+			v[key] = clean(field)
+		}
+	case []any:
+		for i := range v {
+			v[i] = clean(v[i])
+		}
+	case string:
+		if _, err := time.Parse(time.RFC3339, v); err == nil {
+			return "a time"
+		}
+		return identifiers.ReplaceAllString(v, `"$1":""`)
+	}
+	return value
+}

@@ -1,0 +1,153 @@
+// Package calls_test lets each single call of the operator fail, lose its answer, and be the last before a crash or the
+// first after one, and expects the same end of the story each time: in process, on a real API server, by the test's clock.
+package calls_test
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/runtag/runtag/controllers/controllerstest"
+	"github.com/runtag/runtag/test/faults/calls/endstate"
+	"github.com/runtag/runtag/test/faults/facts"
+)
+
+const (
+	// oneVariable names one case to do and no other: script/step/verb object#n/mode.
+	oneVariable = "RUNTAG_FAULTS_CALL"
+	// sample is how many cases the short form does.
+	sample = 40
+	// abreast is how many lives are lived at a time; each of them mostly waits for the API server.
+	abreast = "4"
+)
+
+// trial is one case: a script, and the harm that is done in it.
+type trial struct {
+	script string
+	harm   harm
+}
+
+func (c trial) String() string { return c.script + "/" + c.harm.String() }
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", abreast); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func TestEveryCall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a control plane")
+	}
+	suite := controllerstest.Start(t, "../../../config")
+	trials, ends := record(t, suite)
+	chosen := choose(t, trials)
+	count(t, trials, chosen)
+	t.Run("cases", func(t *testing.T) {
+		for _, c := range chosen {
+			t.Run(c.String(), func(t *testing.T) {
+				t.Parallel()
+				t.Cleanup(func() {
+					if t.Failed() {
+						t.Logf("again: %s='%s' go test ./test/faults/calls -count=1", oneVariable, c)
+					}
+				})
+				end, _ := live(t.Context(), suite, t, scripts[c.script], c.harm)
+				if diff := ends[c.script].Diff(end); diff != "" {
+					t.Errorf("the end is another one than that of the life without harm:\n%s", diff)
+				}
+			})
+		}
+	})
+}
+
+// record lives each script twice without harm. The calls have to be the same, and so have the ends.
+func record(t *testing.T, suite *controllerstest.Suite) ([]trial, map[string]endstate.State) {
+	t.Helper()
+	var trials []trial
+	ends := map[string]endstate.State{}
+	for _, script := range slices.Sorted(maps.Keys(scripts)) {
+		began := time.Now()
+		end, made := live(t.Context(), suite, t, scripts[script], harm{})
+		t.Logf("%s: %d calls, %s", script, len(made), time.Since(began))
+		again, madeAgain := live(t.Context(), suite, t, scripts[script], harm{})
+		if diff := end.Diff(again); diff != "" {
+			t.Fatalf("two lives of script %s end differently:\n%s", script, diff)
+		}
+		if diff := names(made).Diff(names(madeAgain)); diff != "" {
+			t.Fatalf("two lives of script %s have other calls:\n%s", script, diff)
+		}
+		ends[script] = end
+		for _, call := range made {
+			for _, m := range modes {
+				if call.suffers(m) {
+					trials = append(trials, trial{script, harm{call.name, m}})
+				}
+			}
+		}
+	}
+	return trials, ends
+}
+
+// names lets lists of calls be compared.
+func names(calls []call) endstate.State {
+	list := make([]string, 0, len(calls))
+	for _, c := range calls {
+		list = append(list, c.name)
+	}
+	slices.Sort(list)
+	return endstate.State{"calls": strings.Join(list, "\n")}
+}
+
+// choose gives all cases, or a sample that is drawn anew each time, or the one that is asked for.
+func choose(t *testing.T, trials []trial) []trial {
+	t.Helper()
+	if one := os.Getenv(oneVariable); one != "" {
+		i := slices.IndexFunc(trials, func(c trial) bool { return c.String() == one })
+		if i < 0 {
+			t.Fatalf("%s=%q: there is no such case", oneVariable, one)
+		}
+		return trials[i : i+1]
+	}
+	if facts.Full() {
+		return trials
+	}
+	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
+	t.Logf("a sample of %d of %d cases, seed %d", sample, len(trials), seed)
+	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // chance that can be repeated, not a secret
+	trials = slices.Clone(trials)
+	random.Shuffle(len(trials), func(i, j int) { trials[i], trials[j] = trials[j], trials[i] })
+	return trials[:sample]
+}
+
+// count records what is done.
+func count(t *testing.T, all, chosen []trial) {
+	t.Helper()
+	named := map[string]bool{}
+	for _, c := range all {
+		named[c.script+"/"+c.harm.call] = true
+	}
+	by := map[mode]int{}
+	for _, c := range chosen {
+		by[c.harm.mode]++
+	}
+	for what, n := range map[string]int{
+		"calls of the operator in the scripted lives, each with a name": len(named),
+		"lives in which one call failed":                                by[fails],
+		"lives in which one write met a conflict":                       by[conflicts],
+		"lives in which the answer to one call was lost":                by[lost],
+		"lives in which one call was the last before a crash":           by[last],
+		"lives in which one call was the first after a crash":           by[first],
+	} {
+		facts.Record(t, facts.Fact{Part: "calls", What: what, Value: float64(n)})
+	}
+}
