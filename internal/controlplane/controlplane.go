@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -172,6 +175,28 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	return c.StartAPIServer(ctx)
 }
 
+// PauseEtcd has etcd do nothing at all until ResumeEtcd, so that the API server waits for it. It is for tests of slow
+// answers; etcd has to be resumed before Stop.
+func (c *ControlPlane) PauseEtcd() error { return c.signalEtcd(syscall.SIGSTOP) }
+
+// ResumeEtcd ends a PauseEtcd.
+func (c *ControlPlane) ResumeEtcd() error { return c.signalEtcd(syscall.SIGCONT) }
+
+func (c *ControlPlane) signalEtcd(signal syscall.Signal) error {
+	c.change.Lock()
+	defer c.change.Unlock()
+	switch {
+	case c.stopped:
+		return errStopped
+	case c.etcd.ended():
+		return c.etcd.exited()
+	}
+	if err := syscall.Kill(c.etcd.pid, signal); err != nil {
+		return fmt.Errorf("send %s to etcd (process %d): %w", signal, c.etcd.pid, err)
+	}
+	return nil
+}
+
 var errStopped = errors.New("the control plane is stopped; start a new one")
 
 // Done is closed when the control plane has been stopped, or has stopped because one of its children ended; see Err.
@@ -212,6 +237,13 @@ func (c *ControlPlane) Kubectl() string { return c.binaries.Path(Kubectl) }
 // LogPath is the log of a component that runs, which Kubectl never does.
 func (c *ControlPlane) LogPath(component Component) string {
 	return filepath.Join(c.dir, "logs", string(component)+".log")
+}
+
+// EtcdURL is where etcd listens, without TLS, for what has to be there in numbers that the API server takes long for.
+func (c *ControlPlane) EtcdURL() string {
+	c.change.Lock()
+	defer c.change.Unlock()
+	return "http://" + net.JoinHostPort(loopback, strconv.Itoa(c.etcdPort))
 }
 
 // RESTConfig is for a member of system:masters, without a rate limit on our side. It is the caller's own copy.
