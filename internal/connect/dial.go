@@ -58,7 +58,7 @@ func (c *Connector) dial(t target, read credentials) (*Connection, error) {
 		Observe:              c.options.Observe,
 	}
 	if c.options.Limiters != nil {
-		options.Limiter = c.options.Limiters.For(address(t.parsed), transport.Fingerprint(read.identity()))
+		options.Limiter = c.options.Limiters.For(address(t.parsed), transport.Fingerprint(read.identity()), t.rate())
 	}
 	http, err := transport.New(options)
 	if err != nil {
@@ -69,6 +69,14 @@ func (c *Connector) dial(t target, read credentials) (*Connection, error) {
 		return nil, fmt.Errorf("open the tracker at %s: %w", host, err)
 	}
 	return &Connection{Backend: tracker, URL: t.url, Host: host, Place: t.place(), Secrets: read.used, http: http}, nil
+}
+
+// rate is how fast a server is asked that says nothing about its limits.
+func (t target) rate() transport.Rate {
+	if t.wandb != nil {
+		return wandb.Rate
+	}
+	return mlflow.Rate
 }
 
 // place is Connection.Place. W&B replaces the list of a run's tags as a whole; MLflow writes tag by tag.

@@ -50,6 +50,10 @@ const (
 	mostChanges  = 100
 )
 
+// Rate keeps a fault of ours from flooding a server. It is above what a server of one's own does with one tag a request;
+// what spares the server is that a project has no more than eight requests under way.
+var Rate = transport.Rate{PerSecond: 500, Burst: 100}
+
 // Client is a backend.Backend. It remembers which experiments there are, and no run.
 type Client struct {
 	config      Config

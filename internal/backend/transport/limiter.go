@@ -13,12 +13,6 @@ import (
 	"github.com/runtag/runtag/internal/backend"
 )
 
-// The rate for servers that say nothing about their limits. It is generous: a server that has enough says so.
-const (
-	DefaultPerSecond = 50
-	DefaultBurst     = 100
-)
-
 const (
 	// slowest is the requests per second however little is left: a write is two requests and has to end within seconds.
 	// Where even that is too much, the server refuses, and pauses us.

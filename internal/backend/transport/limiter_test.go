@@ -328,31 +328,34 @@ func checkGrants(granted []time.Time, pauses [][2]time.Time, rate float64, burst
 
 func TestLimitersAreSharedByHostAndCredential(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewLimiters(real).WithRate(7, 3)
-		a := s.For("api.example:443", Fingerprint("key"))
-		if s.For("API.example:443", Fingerprint("key")) != a {
+		s, rate := NewLimiters(real), Rate{PerSecond: 7, Burst: 3}
+		a := s.For("api.example:443", Fingerprint("key"), rate)
+		if s.For("API.example:443", Fingerprint("key"), rate) != a {
 			t.Error("the same host and credential have one limiter")
 		}
-		if s.For("api.example:443", Fingerprint("other")) == a || s.For("other.example:443", Fingerprint("key")) == a {
+		if s.For("api.example:443", Fingerprint("other"), rate) == a || s.For("other.example:443", Fingerprint("key"), rate) == a {
 			t.Error("another credential or host has another")
 		}
 		if rate, _ := a.Rate(); rate != 7 || a.burst != 3 {
 			t.Errorf("rate %v, burst %v", rate, a.burst)
 		}
+		if fixed := NewLimiters(real).WithRate(2, 1).For("api.example:443", Fingerprint("key"), rate); fixed.rate != 2 || fixed.burst != 1 {
+			t.Errorf("a set with a rate of its own gives %v and %v", fixed.rate, fixed.burst)
+		}
 		pass(idleAfter)
-		if s.For("api.example:443", Fingerprint("key")) != a {
+		if s.For("api.example:443", Fingerprint("key"), rate) != a {
 			t.Error("an hour is not yet long")
 		}
 		pass(idleAfter + 1)
-		s.For("third.example", Fingerprint("key"))
+		s.For("third.example", Fingerprint("key"), rate)
 		if len(s.all) != 1 {
 			t.Errorf("%d limiters are kept", len(s.all))
 		}
-		b := s.For("api.example:443", Fingerprint("key"))
+		b := s.For("api.example:443", Fingerprint("key"), rate)
 		b.pause(time.Now().Add(3 * time.Hour))
 		pass(2 * time.Hour)
-		s.For("third.example", Fingerprint("key"))
-		if s.For("api.example:443", Fingerprint("key")) != b {
+		s.For("third.example", Fingerprint("key"), rate)
+		if s.For("api.example:443", Fingerprint("key"), rate) != b {
 			t.Error("a limiter that pauses is not forgotten")
 		}
 	})

@@ -15,9 +15,8 @@ const idleAfter = time.Hour
 // Limiters holds one Limiter for each host and credential, shared by all projects that use both. It is safe for
 // concurrent use.
 type Limiters struct {
-	clock     clock.Clock
-	perSecond float64
-	burst     int
+	clock clock.Clock
+	fixed *Rate // nil: that of the caller
 
 	mu  sync.Mutex
 	all map[limiterKey]*Limiter
@@ -29,23 +28,29 @@ type limiterKey struct {
 	credential [sha256.Size]byte
 }
 
-// NewLimiters makes an empty set with the default rate.
-func NewLimiters(c clock.Clock) *Limiters {
-	return &Limiters{clock: c, perSecond: DefaultPerSecond, burst: DefaultBurst, all: map[limiterKey]*Limiter{}}
+// Rate is how many requests may go a second, and how many at once after a rest.
+type Rate struct {
+	PerSecond float64
+	Burst     int
 }
 
-// WithRate changes the rate of limiters made from now on. Call it before the set is shared.
+// NewLimiters makes an empty set.
+func NewLimiters(c clock.Clock) *Limiters {
+	return &Limiters{clock: c, all: map[limiterKey]*Limiter{}}
+}
+
+// WithRate gives all limiters made from now on this rate, whatever For is called with. Call it before the set is shared.
 func (s *Limiters) WithRate(perSecond float64, burst int) *Limiters {
-	s.perSecond, s.burst = perSecond, burst
+	s.fixed = &Rate{PerSecond: perSecond, Burst: burst}
 	return s
 }
 
 // Fingerprint gives the key under which a credential's limiter is found.
 func Fingerprint(credential string) [sha256.Size]byte { return sha256.Sum256([]byte(credential)) }
 
-// For gives the limiter of a host (with its port) and of a credential's Fingerprint. Limiters that nobody used for an
-// hour are forgotten, but not while they pause.
-func (s *Limiters) For(host string, credentialFingerprint [sha256.Size]byte) *Limiter {
+// For gives the limiter of a host (with its port) and of a credential's Fingerprint, made with this rate where there is
+// none yet. Limiters that nobody used for an hour are forgotten, but not while they pause.
+func (s *Limiters) For(host string, credentialFingerprint [sha256.Size]byte, rate Rate) *Limiter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
@@ -57,7 +62,10 @@ func (s *Limiters) For(host string, credentialFingerprint [sha256.Size]byte) *Li
 	key := limiterKey{host: strings.ToLower(host), credential: credentialFingerprint}
 	l := s.all[key]
 	if l == nil {
-		l = NewLimiter(s.clock, s.perSecond, s.burst)
+		if s.fixed != nil {
+			rate = *s.fixed
+		}
+		l = NewLimiter(s.clock, rate.PerSecond, rate.Burst)
 		s.all[key] = l
 	}
 	l.touch(now)

@@ -57,6 +57,10 @@ type Client struct {
 
 var _ backend.Backend = (*Client)(nil)
 
+// Rate is for a server that says nothing about its limits. It is generous: a server that has enough says so, and one
+// request is about many runs.
+var Rate = transport.Rate{PerSecond: 50, Burst: 100}
+
 // New makes a client. It sends nothing; the error is about the configuration.
 func New(c Config) (*Client, error) {
 	const op = "configure the W&B client"
