@@ -59,9 +59,14 @@ type Options struct {
 	Allow []string
 	// Order decides which of the objects that are queued is next, by its index; nil: the first.
 	Order func(queued int) int
+	// Hold makes Harness.Held, a cache that comes as far as the test lets it.
+	Hold bool
 	// MayLag lets objects be behind their generation when all is settled: where a known run vanishes just then, nothing is
 	// said before the project's next look decides.
 	MayLag bool
+	// Patience is how long, in real time, a pass or a request of a batch may take; 0: a pass 20 s, and batches their own
+	// deadlines.
+	Patience time.Duration
 	// OnWrite is called before a write to the tracker is carried out, with the run as it is and the tags that it is going to
 	// have, and takes the place of the check that what is stored covers the write: a test whose people edit objects while
 	// a change is on its way has to know what was stored before. It is called from a goroutine of the tracker.
@@ -80,6 +85,7 @@ type Harness struct {
 	Clock   *testclock.FakeClock
 	Tracker *Tracker
 	API     *API
+	Held    *Held // nil unless Options.Hold is set
 	Events  *Events
 	Log     *Log
 	Metrics *prometheus.Registry
@@ -131,6 +137,10 @@ func (s *Suite) New(ctx context.Context, t TB, options Options) *Harness {
 	}
 	h.g = gomega.NewWithT(t)
 	h.ctx, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if options.Hold {
+		h.Held = newHeld(h.ctx, h, h.API.Client)
+		h.API.Client = h.Held
+	}
 	h.Namespace = h.NewNamespace()
 	h.Tracker = h.NewTracker()
 	h.boot()
@@ -211,7 +221,9 @@ func (h *Harness) boot() {
 	}
 	ctx, cancel := context.WithCancel(h.ctx)
 	o := &operator{runs: newQueue(), projects: newQueue(), rules: newQueue(), clusterRules: newQueue(), changes: newQueue(), failures: map[string]int{}}
-	o.Registry = tracking.NewRegistry(h.Clock, batch.Options{Clock: h.Clock, Log: h.Log.Logger()})
+	o.Registry = tracking.NewRegistry(h.Clock, batch.Options{
+		Clock: h.Clock, WriteDeadline: h.options.Patience, ReadDeadline: h.options.Patience, Log: h.Log.Logger(),
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- o.Registry.Start(ctx) }()
 	o.stop = func() {
@@ -267,6 +279,10 @@ func (h *Harness) Restart() {
 	h.catchUp()
 	h.stop()
 	h.boot()
+	if h.Held != nil {
+		h.Held.restart(0)
+		return
+	}
 	for _, ns := range h.namespaces {
 		for _, p := range h.projectsIn(ns) {
 			h.projects.Add(requestFor(&p))
@@ -280,6 +296,14 @@ func (h *Harness) Restart() {
 		}
 	}
 	h.queueRules("")
+}
+
+// RestartBehind is Restart with a cache that begins so many versions behind of each kind.
+func (h *Harness) RestartBehind(versions int) {
+	h.t.Helper()
+	h.stop()
+	h.boot()
+	h.Held.restart(versions)
 }
 
 // Fail ends the test, and shows all there is.

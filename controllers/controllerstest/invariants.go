@@ -87,18 +87,7 @@ func KstatusProblems(obj client.Object, observed int64, conditions []metav1.Cond
 // expectNoSecret looks for the canary wherever somebody could see it.
 func (h *Harness) expectNoSecret() {
 	h.t.Helper()
-	places := map[string]string{
-		"the log": h.Log.Text(), "an error": strings.Join(h.errors, "\n"), "an event": fmt.Sprint(h.Events.All()), "an object": h.describe(),
-	}
-	for _, w := range h.API.Writes() {
-		places["a write"] += w.Patch
-	}
-	families, err := h.Metrics.Gather()
-	h.g.Expect(err).NotTo(gomega.HaveOccurred())
-	for _, family := range families {
-		places["a metric"] += family.String()
-	}
-	for place, text := range places {
+	for place, text := range h.Shown() {
 		if strings.Contains(text, Canary) {
 			h.t.Fatalf("the canary is in %s", place)
 		}
@@ -146,17 +135,25 @@ func (h *Harness) describe() string {
 	return out.String()
 }
 
+// reader reads what is there; the operator's cache, but where it may be behind.
+func (h *Harness) reader() client.Reader {
+	if h.Held != nil {
+		return h.Admin
+	}
+	return h.cluster.GetCache()
+}
+
 func (h *Harness) runsIn(namespace string) []v1alpha1.TrainingRun {
 	h.t.Helper()
 	var list v1alpha1.TrainingRunList
-	h.g.Expect(h.cluster.GetCache().List(h.ctx, &list, client.InNamespace(namespace))).To(gomega.Succeed())
+	h.g.Expect(h.reader().List(h.ctx, &list, client.InNamespace(namespace))).To(gomega.Succeed())
 	return list.Items
 }
 
 func (h *Harness) projectsIn(namespace string) []v1alpha1.TrackingProject {
 	h.t.Helper()
 	var list v1alpha1.TrackingProjectList
-	h.g.Expect(h.cluster.GetCache().List(h.ctx, &list, client.InNamespace(namespace))).To(gomega.Succeed())
+	h.g.Expect(h.reader().List(h.ctx, &list, client.InNamespace(namespace))).To(gomega.Succeed())
 	return list.Items
 }
 

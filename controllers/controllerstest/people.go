@@ -77,6 +77,10 @@ func (h *Harness) Touch(objs ...client.Object) {
 // changed waits until the cache knows of a change by a person, and queues the object as a watch does.
 func (h *Harness) changed(obj client.Object) {
 	h.t.Helper()
+	if h.Held != nil {
+		h.Held.changedByPerson(obj)
+		return
+	}
 	key := client.ObjectKeyFromObject(obj)
 	switch obj.(type) {
 	case *v1alpha1.TrainingRun:

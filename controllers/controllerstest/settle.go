@@ -1,6 +1,7 @@
 package controllerstest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -133,7 +134,7 @@ func (h *Harness) pass(passes map[string]int) bool {
 	if passes[id]++; passes[id] > mostPasses {
 		h.fail("%s was reconciled %d times and is not settled", id, passes[id])
 	}
-	ctx, cancel := context.WithTimeout(log.IntoContext(h.ctx, h.Log.Logger().WithValues("object", id)), passLimit)
+	ctx, cancel := context.WithTimeout(log.IntoContext(h.ctx, h.Log.Logger().WithValues("object", id)), cmp.Or(h.options.Patience, passLimit))
 	defer cancel()
 	result, err := controller.Reconcile(ctx, request)
 	now := h.Clock.Now()
@@ -198,6 +199,10 @@ func pause() { <-time.After(poll) }
 // sync waits until the cache has what was written, and does what the watches of a manager do for an object that is gone.
 func (h *Harness) sync(writes []Write) {
 	h.t.Helper()
+	if h.Held != nil {
+		h.Held.catchUp()
+		return
+	}
 	for _, w := range writes {
 		if w.Err != nil && !w.Lost || !isCached(w.Kind) {
 			continue

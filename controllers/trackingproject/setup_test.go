@@ -31,13 +31,13 @@ func TestOnlyWhatAPersonChangesIsRelevant(t *testing.T) {
 			before := &v1alpha1.TrackingProject{ObjectMeta: metav1.ObjectMeta{Name: "a", Generation: 1, ResourceVersion: "1"}}
 			after := before.DeepCopy()
 			tc.change(after)
-			if have := relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); have != tc.want {
+			if have := Relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); have != tc.want {
 				t.Errorf("relevant: %t, want %t", have, tc.want)
 			}
 		})
 	}
 	project := &v1alpha1.TrackingProject{}
-	if !relevant().Create(event.CreateEvent{Object: project}) || !relevant().Delete(event.DeleteEvent{Object: project}) {
+	if !Relevant().Create(event.CreateEvent{Object: project}) || !Relevant().Delete(event.DeleteEvent{Object: project}) {
 		t.Error("a new or a deleted object is passed over")
 	}
 }

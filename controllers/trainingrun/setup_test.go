@@ -31,13 +31,13 @@ func TestOnlyWhatAPersonChangesIsRelevant(t *testing.T) {
 			before := &v1alpha1.TrainingRun{ObjectMeta: metav1.ObjectMeta{Name: "a", Generation: 1, ResourceVersion: "1"}}
 			after := before.DeepCopy()
 			tc.change(after)
-			if have := relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); have != tc.want {
+			if have := Relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); have != tc.want {
 				t.Errorf("relevant: %t, want %t", have, tc.want)
 			}
 		})
 	}
 	run := &v1alpha1.TrainingRun{}
-	if !relevant().Create(event.CreateEvent{Object: run}) || !relevant().Delete(event.DeleteEvent{Object: run}) {
+	if !Relevant().Create(event.CreateEvent{Object: run}) || !Relevant().Delete(event.DeleteEvent{Object: run}) {
 		t.Error("a new or a deleted object is passed over")
 	}
 }
