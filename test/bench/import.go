@@ -73,7 +73,7 @@ func (c *crowd) make(ctx context.Context, b *bench) error {
 		return err
 	}
 	var err error
-	if c.bareImport, err = c.importBare(ctx, max(c.n/5, 1)); err != nil {
+	if c.bareImport, err = c.importBare(ctx, max(c.n/4, 1)); err != nil {
 		return err
 	}
 	b.say("   a bare client imports %.0f runs/s", c.bareImport)
@@ -81,14 +81,18 @@ func (c *crowd) make(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	b.say("   imported %d runs in %.1f s: %v", c.n, c.imported.took.Seconds(), c.imported.by)
+	b.say("   imported %d runs in %.1f s: %s", c.n, c.imported.took.Seconds(), counts(c.imported.by))
 	stop := b.profile(ctx, c.manager, "change", 10*time.Second)
 	c.changed, err = c.during(ctx, c.labelAll, func(ctx context.Context) error { return c.allHave(ctx, crowdTag) })
 	if err = errors.Join(err, stop()); err != nil {
 		return err
 	}
-	b.say("   labelled %d objects in %.1f s: %v", c.n, c.changed.took.Seconds(), c.changed.by)
-	return c.editProject(ctx, crowdProject, `{"import":{"policy":"None"}}`)
+	b.say("   labelled %d objects in %.1f s: %s", c.n, c.changed.took.Seconds(), counts(c.changed.by))
+	if err := c.editProject(ctx, crowdProject, `{"import":{"policy":"None"}}`); err != nil {
+		return err
+	}
+	_, err = c.settle(ctx, nothing)
+	return err
 }
 
 // importBare does by hand what an import writes, objects and their first status, for runs of a project that there is not,

@@ -44,6 +44,7 @@ type cluster struct {
 	server  *httptest.Server
 	manager *stage.Manager
 	raw     *kubernetes.Clientset
+	began   time.Time
 
 	mu   sync.Mutex
 	sent int // requests that the manager sent to the tracker
@@ -55,7 +56,7 @@ func newCluster(ctx context.Context, b *bench) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{Stage: s}
+	c := &cluster{Stage: s, began: time.Now()}
 	c.tracker = wandbtest.New(wandbtest.WithAPIKey(trackerKey), wandbtest.WithHeartbeatTimeout(0), wandbtest.OnRequest(c.note))
 	c.server = httptest.NewServer(c.tracker)
 	if c.raw, err = kubernetes.NewForConfig(s.Plane.RESTConfig()); err != nil {
@@ -111,13 +112,13 @@ func (c *cluster) stopManager() error {
 	return err
 }
 
-// addRuns puts finished runs into the tracker, named by number from first to beyond, each with two tags.
+// addRuns puts finished runs into the tracker, named by number from first to beyond, all of the same day and with the
+// same two tags.
 func (c *cluster) addRuns(project string, first, beyond int) error {
 	for i := first; i < beyond; i++ {
-		at := time.Now().Add(-24*time.Hour - time.Duration(i)*time.Second)
 		if _, err := c.tracker.AddRun(wandbtest.Run{
-			Entity: entity, Project: project, ID: runID(i), State: "finished", CreatedAt: at, HeartbeatAt: at.Add(time.Hour),
-			User: "ada", Tags: []string{"nightly", fmt.Sprintf("team-%d", i%20)},
+			Entity: entity, Project: project, ID: runID(i), DisplayName: runID(i), State: "finished",
+			CreatedAt: c.began.Add(-24 * time.Hour), HeartbeatAt: c.began.Add(-23 * time.Hour), User: "ada", Tags: []string{"nightly", "vision"},
 		}); err != nil {
 			return err
 		}

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/test/bench/report"
 	"github.com/runtag/runtag/test/stage"
 )
@@ -14,6 +17,9 @@ import (
 func restart(ctx context.Context, b *bench) (report.Row, error) {
 	c, err := b.theCrowd(ctx)
 	if err != nil {
+		return report.Row{}, err
+	}
+	if err := c.counted(ctx); err != nil {
 		return report.Row{}, err
 	}
 	if err := c.stopManager(); err != nil {
@@ -55,7 +61,7 @@ func restart(ctx context.Context, b *bench) (report.Row, error) {
 		},
 	}
 	if written > 0 {
-		row.Notes = append(row.Notes, fmt.Sprintf("Written after the restart: %v.", by))
+		row.Notes = append(row.Notes, fmt.Sprintf("Written after the restart: %s.", counts(by)))
 	}
 	return row, nil
 }
@@ -90,4 +96,24 @@ func (c *crowd) restart(ctx context.Context) (ready, quiet time.Duration, reques
 		return nil
 	})
 	return ready, quiet, requests, err
+}
+
+// counted waits until the project's status counts the crowd's tags, as it does once a minute: what the manager still owes
+// when it is stopped, it writes after the restart.
+func (c *crowd) counted(ctx context.Context) error {
+	return stage.Await(ctx, "the project's counts", func(ctx context.Context) error {
+		if err := c.look(ctx, crowdProject); err != nil {
+			return err
+		}
+		project := &v1alpha1.TrackingProject{}
+		if err := c.Admin.Get(ctx, client.ObjectKey{Namespace: crowdProject, Name: crowdProject}, project); err != nil {
+			return err
+		}
+		for _, t := range project.Status.Tags {
+			if t.Name == crowdTag && int(t.Count) == c.n {
+				return nil
+			}
+		}
+		return errors.Join(fmt.Errorf("status.tags is %v", project.Status.Tags), pause(ctx, "counts are a minute old at most"))
+	})
 }
