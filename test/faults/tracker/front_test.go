@@ -79,6 +79,16 @@ func (f *front) problems() []string {
 	return f.said
 }
 
+// sentTo takes note of how much of an answer without end went out.
+func (f *front) sentTo(bytes int) {
+	if bytes <= taken {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.said = append(f.said, fmt.Sprintf("%d MiB of an answer were taken in", bytes>>20))
+}
+
 func (f *front) seen() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,7 +103,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	bend := f.arrived()
 	defer f.left()
-	x := &exchange{w: &watched{ResponseWriter: w, told: f.answered}, r: r, body: body, tracker: f.tracker}
+	x := &exchange{front: f, w: &watched{ResponseWriter: w, told: f.answered}, r: r, body: body, tracker: f.tracker}
 	if err := json.Unmarshal(body, &x.ask); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -181,6 +191,7 @@ type ask struct {
 
 // exchange is one request that a bender answers.
 type exchange struct {
+	front   *front
 	w       http.ResponseWriter
 	r       *http.Request
 	body    []byte
