@@ -2,17 +2,23 @@ package backend
 
 import "fmt"
 
-// Secret is a credential that does not print: formatting and marshalling give a placeholder.
-type Secret struct{ value string }
+// Secret is a credential that does not print: formatting and marshalling give a placeholder, or an address where it is a
+// field of something that is printed, whose methods fmt can't call.
+type Secret struct{ value *string }
 
 // NewSecret wraps a credential.
-func NewSecret(value string) Secret { return Secret{value: value} }
+func NewSecret(value string) Secret { return Secret{value: &value} }
 
 // Reveal gives the credential itself, for the one header that carries it.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // Empty says whether there is no credential.
-func (s Secret) Empty() bool { return s.value == "" }
+func (s Secret) Empty() bool { return s.Reveal() == "" }
 
 const redacted = "[redacted]"
 

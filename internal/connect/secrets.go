@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -149,6 +150,8 @@ func (r *reader) get(ctx context.Context, name, literal string, keys []string) (
 		return secret, nil
 	}
 	secret := &corev1.Secret{}
+	// At a high level of detail client-go logs what it reads.
+	ctx = logr.NewContext(ctx, logr.Discard())
 	err := r.secrets.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: name}, secret)
 	switch {
 	case apierrors.IsNotFound(err):

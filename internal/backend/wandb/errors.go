@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/runtag/runtag/internal/backend"
@@ -76,6 +77,12 @@ func saysAny(message string, words []string) bool {
 		}
 	}
 	return false
+}
+
+// known gives those of the words by which errors are told apart that a message has.
+func known(message string) []string {
+	all := slices.Concat(deniedWords, goneWords, unsupportedWords, tooLargeWords)
+	return slices.DeleteFunc(all, func(word string) bool { return !saysAny(message, []string{word}) })
 }
 
 // tooLarge says that the server found a request too big, in whichever words.

@@ -58,9 +58,10 @@ func (c *Client) call(ctx context.Context, op, name, document string, variables 
 	case response.Status == http.StatusNotFound:
 		return reply{}, c.noAPI(op)
 	}
-	// A refusal in words of a proxy or of nobody: its status and its text are all there is to go by.
+	// A refusal in words of a proxy or of nobody: its status and its text are all there is to go by. They are not shown,
+	// since whoever names an address is not to read what answers there.
 	r.data = nil
-	r.errors = []graphError{{Message: fmt.Sprintf("HTTP %d %s", response.Status, c.clean(string(response.Body)))}}
+	r.errors = []graphError{{Message: strings.Join(append([]string{fmt.Sprintf("HTTP %d", response.Status)}, known(string(response.Body))...), " ")}}
 	return r, nil
 }
 
