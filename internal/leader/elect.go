@@ -43,7 +43,7 @@ func New(config *rest.Config, o Options) (*Lease, error) {
 	if err != nil {
 		return nil, fmt.Errorf("name this manager in the election: %w", err)
 	}
-	config = rest.AddUserAgent(config, "leader-election")
+	config = rest.AddUserAgent(rest.CopyConfig(config), "leader-election")
 	config.Timeout = max(o.RenewDeadline/2, time.Second) // so that one request without an answer does not lose the Lease
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
