@@ -28,8 +28,8 @@ const (
 type Options struct {
 	// Clock is for the windows; nil: the real one. Deadlines are those of contexts, in real time.
 	Clock clock.Clock
-	// Window is how long nothing more must have been asked for before a batch that is not full goes; MaxWait is how long
-	// the first one waits at most while more keeps coming.
+	// Window is how long nothing more must have been asked for before a batch that is not full goes, up to eight times that
+	// while more comes with every request; MaxWait is how long the first one waits at most while more keeps coming.
 	Window, MaxWait time.Duration
 	// WriteDeadline is for one call of Backend.Change, ReadDeadline for one read with all its pages.
 	WriteDeadline, ReadDeadline time.Duration
@@ -55,7 +55,9 @@ type Batcher struct {
 	seq     uint64
 	firstAt time.Time // of what waits
 	lastAt  time.Time
-	sending bool // a request is under way, or its callbacks are
+	window  time.Duration // see gather
+	more    bool          // something was asked for while a request was under way
+	sending bool          // a request is under way, or its callbacks are
 	stopped error
 }
 
@@ -69,7 +71,7 @@ func New(b backend.Backend, o Options) *Batcher {
 	setDefault(&o.WriteDeadline, DefaultWriteDeadline)
 	setDefault(&o.ReadDeadline, DefaultReadDeadline)
 	return &Batcher{
-		backend: b, options: o, wake: make(chan struct{}, 1),
+		backend: b, options: o, wake: make(chan struct{}, 1), window: o.Window,
 		changes: map[string]*item{}, reads: [2]map[string]*item{{}, {}},
 	}
 }
@@ -161,6 +163,7 @@ func (b *Batcher) enqueue(it *item) {
 		b.firstAt = now
 	}
 	b.lastAt = now
+	b.more = b.more || b.sending
 	if it.seq == 0 {
 		b.seq++
 		it.seq = b.seq

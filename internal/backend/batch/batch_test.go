@@ -189,6 +189,44 @@ func TestTheWindow(t *testing.T) {
 	}
 }
 
+// Somebody edits 300 objects, one every 30 ms, and a request takes 100 ms.
+func TestAFloodOfEditsGoesInFewRequests(t *testing.T) {
+	const gap, takes = 30 * time.Millisecond, 100 * time.Millisecond
+	f := newFake()
+	f.broken = func(context.Context, []string) error {
+		time.Sleep(takes) // in the bubble
+		return nil
+	}
+	inBubble(t, f, batch.Options{}, func(b *batch.Batcher, start func(), _ func(...func())) {
+		start()
+		got := collected{}
+		change := func(id string) { got.change(t, b, id, backend.PriorityEdit, backend.Run{ID: id}) }
+		for _, id := range ids(300) {
+			change(id)
+			time.Sleep(gap)
+		}
+		settle()
+		// They come for 9 seconds, and none waits for more than one.
+		if calls := f.calls(); calls > 12 || len(got) != 300 {
+			t.Errorf("%d changes in %d requests", len(got), calls)
+		}
+		alone := func(id string) {
+			before, began := f.calls(), time.Now()
+			change(id)
+			for f.calls() == before {
+				time.Sleep(time.Millisecond)
+			}
+			if waited := time.Since(began); waited > batch.DefaultWindow+time.Millisecond {
+				t.Errorf("%s waited %s", id, waited)
+			}
+		}
+		alone("what comes long after the flood")
+		change("what comes meanwhile")
+		time.Sleep(batch.DefaultMaxWait / 2)
+		alone("what comes shortly after a flood of two")
+	})
+}
+
 func TestAWaitingChangeIsReplaced(t *testing.T) {
 	f := newFake()
 	f.limits.Change = 1

@@ -77,6 +77,7 @@ func (b *Batcher) idle() bool {
 func (b *Batcher) take() (next *job, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.gather()
 	defer func() { b.sending = next != nil }()
 	best := b.bestLane()
 	if retry := b.takeRetry(best); retry != nil {
@@ -87,7 +88,7 @@ func (b *Batcher) take() (next *job, wait time.Duration) {
 	}
 	limit := b.limit(best)
 	if len(b.lanes[best]) < limit {
-		if wait := b.window(); wait > 0 {
+		if wait := b.wait(); wait > 0 {
 			return nil, wait
 		}
 	}
@@ -132,10 +133,28 @@ func (b *Batcher) takeRetry(best lane) *job {
 	return nil
 }
 
-// window gives how long the first of what waits has to wait yet.
-func (b *Batcher) window() time.Duration {
+// mostWindows is how many windows long one grows.
+const mostWindows = 8
+
+// gather widens the window after a request during which more was asked for, as when somebody edits many objects: with
+// short windows, each request would be about the few that came during the one before. A request without such makes it
+// short again, so that single edits go at once.
+func (b *Batcher) gather() {
+	if !b.sending {
+		return
+	}
+	if b.more {
+		b.window = min(2*b.window, mostWindows*b.options.Window)
+	} else {
+		b.window = b.options.Window
+	}
+	b.more = false
+}
+
+// wait gives how long the first of what waits has to wait yet.
+func (b *Batcher) wait() time.Duration {
 	now := b.options.Clock.Now()
-	quiet := b.lastAt.Add(b.options.Window)
+	quiet := b.lastAt.Add(b.window)
 	latest := b.firstAt.Add(b.options.MaxWait)
 	if latest.Before(quiet) {
 		quiet = latest
