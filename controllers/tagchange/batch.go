@@ -16,8 +16,10 @@ import (
 	"github.com/runtag/runtag/internal/tracking"
 )
 
-// batchSize is how many runs are changed before the next are written down.
-const batchSize = 100
+// fewest is how many runs are changed before the next are written down, or more where the tracker's batches are larger.
+const fewest = 100
+
+func (s *scope) batchSize() int { return max(fewest, s.tracker.Backend().Limits().Change) }
 
 // takeResults works in what came of the batch in hand, and waits until all of it has come.
 func (c *Controller) takeResults(_ context.Context, s *scope) (bool, error) {
@@ -85,7 +87,7 @@ func (s *scope) changing() {
 
 // sendNext writes down what is done with the next runs, and hands them to the project's queue once the status is written.
 func (c *Controller) sendNext(ctx context.Context, s *scope) (bool, error) {
-	m := s.memory
+	m, batchSize := s.memory, s.batchSize()
 	batch := map[string]sent{}
 	for len(m.again) > 0 && len(batch) < batchSize {
 		entry := m.again[0]

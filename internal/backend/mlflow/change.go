@@ -108,6 +108,7 @@ func (c *Client) changeRound(ctx context.Context, works []*work) error {
 	}
 	_ = deciding.Wait() // Errors are in the results.
 
+	began := c.now()
 	var b breaker
 	var writing errgroup.Group
 	writing.SetLimit(atOnce)
@@ -120,14 +121,17 @@ func (c *Client) changeRound(ctx context.Context, works []*work) error {
 		}
 	}
 	_ = writing.Wait() // As above.
+	changed := 0
 	for _, w := range works {
 		if w.result.Edit.Empty() {
 			continue
 		}
+		changed++
 		slices.Sort(w.result.Edit.Remove)
 		w.result.After.Tags = w.result.Before.Tags.Apply(w.result.Edit)
 		w.result.ReadAt = c.now()
 	}
+	c.pace(changed, c.now().Sub(began))
 	return b.err()
 }
 

@@ -47,7 +47,16 @@ const (
 	defaultPage  = 5000
 	smallestPage = 100
 	mostIDs      = 500
-	mostChanges  = 100
+)
+
+// A batch of changes is read by one search and then written run by run, so that its size is the server's time for it.
+const (
+	firstChanges  = 100
+	fewestChanges = 10
+	mostChanges   = mostIDs
+	// batchTime is what a batch is to take: long beside what comes between two batches, when the server does nothing for
+	// us, and short beside the deadline of a batch.
+	batchTime = 3 * time.Second
 )
 
 // Rate keeps a fault of ours from flooding a server. It is above what a server of one's own does with one tag a request;
@@ -61,6 +70,8 @@ type Client struct {
 	experiments *experiments
 	// page is the page size now; see adapt.
 	page atomic.Int64
+	// changes is the size of a batch of changes now; see pace.
+	changes atomic.Int64
 }
 
 var _ backend.Backend = (*Client)(nil)
@@ -82,6 +93,7 @@ func New(config Config) (*Client, error) {
 	}
 	c := &Client{config: config, base: base}
 	c.page.Store(int64(config.Page))
+	c.changes.Store(firstChanges)
 	c.experiments, err = newExperiments(config.Experiments)
 	if err != nil {
 		return nil, err
@@ -109,9 +121,21 @@ func parseTrackingURI(raw string) (*url.URL, error) {
 // Dialect says which tags MLflow takes.
 func (c *Client) Dialect() tags.Dialect { return Dialect() }
 
-// Limits says how much fits in one request. The page size shrinks while pages fail.
+// Limits says how much fits in one request, or in one batch of them. The page size shrinks while pages fail, and a batch
+// has as many changes as the server lately took in the time for one.
 func (c *Client) Limits() backend.Limits {
-	return backend.Limits{Read: mostIDs, Change: mostChanges, ChangeActive: mostChanges, Page: int(c.page.Load())}
+	changes := int(c.changes.Load())
+	return backend.Limits{Read: mostIDs, Change: changes, ChangeActive: min(changes, firstChanges), Page: int(c.page.Load())}
+}
+
+// pace learns the size of a batch from so many changes that went through, and the time that they and those that did not
+// took. Few say nothing about many.
+func (c *Client) pace(changed int, took time.Duration) {
+	if changed < fewestChanges && took < batchTime || took <= 0 {
+		return
+	}
+	fit := float64(changed) * batchTime.Seconds() / took.Seconds()
+	c.changes.Store(int64(min(max(fit, fewestChanges), mostChanges)))
 }
 
 // adapt makes the pages smaller after one that did not come, which may have been too big or too slow (runs bring all

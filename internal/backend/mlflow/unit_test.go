@@ -281,6 +281,33 @@ func TestPageAdapts(t *testing.T) {
 	}
 }
 
+func TestBatchesArePaced(t *testing.T) {
+	c := newClient(t, Config{HTTP: doer(nil)})
+	steps := []struct {
+		changed int
+		took    time.Duration
+		want    int
+		reason  string
+	}{
+		{0, 0, 100, "nothing is known yet"},
+		{100, time.Second, 300, "three seconds are full of work"},
+		{1, 50 * time.Millisecond, 300, "a single change says little about many"},
+		{300, 100 * time.Millisecond, 500, "never more than one search reads"},
+		{100, 0, 500, "a clock that stands still says nothing"},
+		{40, 8 * time.Second, 15, "a slow server gets what it can do before the deadline"},
+		{0, 8 * time.Second, 10, "or does nothing at all in that time"},
+		{10, 100 * time.Millisecond, 300, "and as much as before once it is fast again"},
+	}
+	for _, step := range steps {
+		c.pace(step.changed, step.took)
+		limits := c.Limits()
+		if limits.Change != step.want || limits.ChangeActive != min(step.want, 100) {
+			t.Errorf("%d changes in %s: batches of %d, active ones of %d, want %d: %s",
+				step.changed, step.took, limits.Change, limits.ChangeActive, step.want, step.reason)
+		}
+	}
+}
+
 func TestSearchesOnceMore(t *testing.T) {
 	down := func(e backend.Error) error {
 		e.Kind, e.Message = backend.Unavailable, "down"
