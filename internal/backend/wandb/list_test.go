@@ -343,3 +343,33 @@ func TestListIsKeptButForTheEdit(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAnswerAboutOtherRunsIsNone(t *testing.T) {
+	run := func(id string) string {
+		return (&stored{ID: "storage-" + id, Name: id, CreatedAt: "2026-01-02T00:00:00Z"}).json()
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		rows   []string
+		found  int
+		ok     bool
+	}{
+		"all":            {"what was asked for", []string{run("a"), run("b")}, 2, true},
+		"fewer":          {"a run may be gone", []string{run("a")}, 1, true},
+		"other case":     {"a database may not tell upper from lower case", []string{run("a"), run("A"), run("b")}, 2, true},
+		"another":        {"the filter was not heeded: what is missing may be there", []string{run("a"), run("c")}, 0, false},
+		"the same twice": {"a run that is not given is not gone", []string{run("a"), run("a")}, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.instead = func(asked) (int, string) { return 200, listOf(tc.rows) }
+			page, err := f.client(t).List(t.Context(), backend.Query{IDs: []string{"a", "b"}}, "")
+			if (err == nil) != tc.ok || len(page.Runs) != tc.found {
+				t.Errorf("%d runs and %v; %s", len(page.Runs), err, tc.reason)
+			}
+			if err != nil && !backend.IsKind(err, backend.Unavailable) {
+				t.Errorf("%v, want Unavailable", err)
+			}
+		})
+	}
+}
