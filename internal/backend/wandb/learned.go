@@ -29,7 +29,9 @@ type learned struct {
 	bulk bool
 	// byID: a write was seen to land on the run whose id it named. notByID: writes land elsewhere.
 	byID, notByID bool
-	notices       []string
+	// strays counts the writes in a row that landed elsewhere.
+	strays  int
+	notices []string
 }
 
 func newLearned(bulk bool, page int) learned {
@@ -152,14 +154,18 @@ func (l *learned) endBulk(why string) {
 func (l *learned) wroteByID() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.byID = true
+	l.byID, l.strays = true, 0
 }
+
+// mostStrays is how many writes in a row may land elsewhere on a server that was seen to update by id: each can be due to a
+// run that was deleted at that moment, but a server can also become another.
+const mostStrays = 3
 
 // strayed is told of a write that landed elsewhere. It says whether this is how the server is, and not an accident.
 func (l *learned) strayed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.byID {
+	if l.strays++; l.byID && l.strays < mostStrays {
 		return false
 	}
 	if !l.notByID {

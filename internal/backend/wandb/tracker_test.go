@@ -110,6 +110,42 @@ func TestTrackerThatDoesNotUpdateByID(t *testing.T) {
 	}
 }
 
+func TestServerThatNoLongerUpdatesByIDGetsNoMoreWrites(t *testing.T) {
+	s, _, c, changes := onTracker(t, false, 3, backend.StateFinished)
+	for n, want := range []struct {
+		reason, how string
+		kind        backend.Kind
+	}{
+		{"writes by id land", "", ""},
+		{"a run may have been deleted at that moment", "insert", backend.Conflict},
+		{"and another one", "insert", backend.Conflict},
+		{"what lands ends the row", "", ""},
+		{"so that it begins anew", "insert", backend.Conflict},
+		{"and goes on", "insert", backend.Conflict},
+		{"but three in a row are no accident", "insert", backend.Unsupported},
+		{"and no more is written", "", backend.Unsupported},
+	} {
+		s.SetFaults(wandbtest.Faults{UpsertByID: want.how})
+		for i := range changes {
+			changes[i] = changeOf(changes[i].Run.ID, backend.StateFinished, add(fmt.Sprintf("ours-%d", n)))
+		}
+		before := strings.Count(strings.Join(askedOf(s), " "), "upsertBucket")
+		results, err := c.Change(t.Context(), changes)
+		for _, r := range results {
+			if backend.KindOf(r.Err) != want.kind {
+				t.Fatalf("%s: write %d gives %v, want %q", want.reason, n, r.Err, want.kind)
+			}
+		}
+		last := n == 7
+		if last != backend.IsKind(err, backend.Unsupported) {
+			t.Fatalf("%s: write %d gives %v", want.reason, n, err)
+		}
+		if sent := strings.Count(strings.Join(askedOf(s), " "), "upsertBucket") - before; last && sent > 0 {
+			t.Errorf("%d writes after it was seen", sent)
+		}
+	}
+}
+
 func TestTrackerThatIgnoresTags(t *testing.T) {
 	for _, bulk := range []bool{false, true} {
 		s, _, c, changes := onTracker(t, bulk, 3, backend.StateFinished)

@@ -291,11 +291,15 @@ func (w *writer) land(i *item, now []string) {
 }
 
 // settleStrays ends items whose write landed on another run. Where no write of this server ever landed where it was
-// sent, that is how the server is, and no more is written.
+// sent, or several in a row did not, that is how the server is, and no more is written.
 func (w *writer) settleStrays(strays []*item) {
+	if len(strays) == 0 {
+		return
+	}
+	refused := w.c.learned.strayed()
 	for _, i := range strays {
 		err := w.conflict(i, "the write made or changed another run; it may have been deleted at that moment")
-		if w.c.learned.strayed() {
+		if refused {
 			err = w.c.refuseWrites(w.op)
 		}
 		i.fail(err, true)
