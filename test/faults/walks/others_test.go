@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
@@ -163,10 +164,7 @@ func (w *world) onCluster(s step) bool {
 			return true
 		}
 		pod = w.h.NewPod(name, []string{"spot", "plain"}[s.n%2], corev1.EnvVar{Name: "WANDB_RUN_ID", Value: runOf(s.who)})
-		pod.UID += "-" // of each that had the name
-		for range w.steps {
-			pod.UID += "i"
-		}
+		pod.UID = types.UID(fmt.Sprintf("%s-%d", pod.UID, w.steps))
 		w.pods[name] = pod
 		w.later(func() { w.h.SeePods(pod.DeepCopy()) })
 	case "pod-disrupt":

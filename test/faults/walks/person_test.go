@@ -191,7 +191,7 @@ func (w *world) lists(s step) bool {
 		if o.run != nil && w.mayLetGo(o) {
 			w.excuse(o.id, declarable...)
 		}
-		annotate(mirror.AnnotationTags)
+		w.edit(o, func(run *v1alpha1.TrainingRun) { delete(run.Annotations, mirror.AnnotationTags) })
 	default:
 		return false
 	}

@@ -74,7 +74,7 @@ func TestWalks(t *testing.T) {
 	for _, known := range knownWalks {
 		t.Run(known.reason, func(t *testing.T) {
 			w := newWorld(t.Context(), suite, t, known.second)
-			defer w.h.Close()
+			defer w.close()
 			for text := range strings.SplitSeq(known.steps, ",") {
 				w.do(parseStep(t, text))
 			}
@@ -145,7 +145,7 @@ func (c *tally) lane(t *testing.T, suite *controllerstest.Suite, begun func()) {
 		second := rapid.SampledFrom(seconds).Draw(rt, "second object")
 		ending := rapid.IntRange(asItIs, deleted).Draw(rt, "ending")
 		w := newWorld(t.Context(), suite, rt, second)
-		defer w.h.Close()
+		defer w.close()
 		rt.Repeat(map[string]func(*rapid.T){
 			"":     func(*rapid.T) { w.check() },
 			"step": func(rt *rapid.T) { w.do(rapid.Custom(oneStep).Draw(rt, "step")) },
@@ -153,6 +153,22 @@ func (c *tally) lane(t *testing.T, suite *controllerstest.Suite, begun func()) {
 		w.comeToRest(ending)
 		c.add(w)
 	})
+}
+
+// close ends the world. With RUNTAG_WALKS_LOG, what the operator logged and wrote is shown.
+func (w *world) close() {
+	w.t.Helper()
+	if os.Getenv("RUNTAG_WALKS_LOG") != "" {
+		for _, write := range w.h.API.Writes() {
+			w.t.Logf("write %+v", write)
+		}
+		for line := range strings.Lines(w.h.Log.Text()) {
+			if !strings.Contains(line, `"level":8`) { // bodies, which are among the writes
+				w.t.Logf("%s", line)
+			}
+		}
+	}
+	w.h.Close()
 }
 
 func (c *tally) add(w *world) {
@@ -172,6 +188,9 @@ func (c *tally) add(w *world) {
 
 func (c *tally) record(t *testing.T) {
 	t.Helper()
+	if t.Failed() {
+		return // what is shrunk is counted with the rest
+	}
 	for _, f := range []facts.Fact{
 		{What: "random walks of people, training scripts, rules, TagChanges and a cache that is behind", Value: float64(c.walks)},
 		{What: "steps in these walks", Value: float64(c.steps)},
