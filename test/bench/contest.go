@@ -29,6 +29,8 @@ const (
 	contestTime = 10 * time.Minute
 	// contestPoll is how often it is looked how far a contestant is.
 	contestPoll = 50 * time.Millisecond
+	// drawnPoints is how many points of a contestant are drawn.
+	drawnPoints = 100
 )
 
 // peer runs a script of the folder peers with the pinned Python and gives the seconds that it says it took.

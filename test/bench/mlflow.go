@@ -155,7 +155,7 @@ func (r *mlflowResults) plot(n int, latency time.Duration) report.Plot {
 		Title: fmt.Sprintf("A tag for %d runs of MLflow at %s", n, latency), X: "seconds", Y: "runs with the tag",
 	}
 	for _, each := range r.all() {
-		plot.Lines = append(plot.Lines, each.line)
+		plot.Lines = append(plot.Lines, each.line.Thinned(drawnPoints))
 	}
 	return plot
 }

@@ -35,7 +35,7 @@ def draw(plot, path):
     else:
         axes.set_ylim(bottom=0)
     if plot.get("lines"):
-        axes.legend()
+        axes.legend(fontsize=7)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 

@@ -90,7 +90,7 @@ func (c contestant) figures(n int) []report.Figure {
 
 // shown is a line for a logarithmic axis, where no time is 0.
 func shown(line report.Line) report.Line {
-	return report.Line{Name: line.Name, X: line.X[1:], Y: line.Y[1:]}
+	return report.Line{Name: line.Name, X: line.X[1:], Y: line.Y[1:]}.Thinned(drawnPoints)
 }
 
 type wandbContest struct {

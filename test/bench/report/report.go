@@ -101,6 +101,20 @@ type Line struct {
 	Y    []float64 `json:"y"`
 }
 
+// Thinned leaves out points evenly so that no more than most are left, with the first and the last.
+func (l Line) Thinned(most int) Line {
+	n := len(l.X)
+	if n <= most || most < 2 {
+		return l
+	}
+	thin := Line{Name: l.Name}
+	for i := range most {
+		at := i * (n - 1) / (most - 1)
+		thin.X, thin.Y = append(thin.X, l.X[at]), append(thin.Y, l.Y[at])
+	}
+	return thin
+}
+
 // Hit says whether the row was measured and all its targets are reached.
 func (r Row) Hit() bool {
 	for _, c := range r.Checks {

@@ -96,6 +96,34 @@ func TestOver(t *testing.T) {
 	}
 }
 
+func TestThinned(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		n      int
+		want   []float64
+	}{
+		"few":  {reason: "nothing is left out of what is short enough", n: 4, want: []float64{0, 1, 2, 3}},
+		"many": {reason: "the first and the last stay", n: 101, want: []float64{0, 33, 66, 100}},
+		"none": {reason: "there is nothing to leave out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var line report.Line
+			for i := range tc.n {
+				line.X, line.Y = append(line.X, float64(i)), append(line.Y, float64(-i))
+			}
+			thin := line.Thinned(4)
+			if diff := cmp.Diff(tc.want, thin.X); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			for i := range thin.X {
+				if thin.Y[i] != -thin.X[i] {
+					t.Errorf("point %d is (%g, %g): not one of the line", i, thin.X[i], thin.Y[i])
+				}
+			}
+		})
+	}
+}
+
 func TestMarkdown(t *testing.T) {
 	got := report.Markdown(report.Report{
 		Machine: []report.Fact{{Name: "processor", Value: "2 × some | other"}},
