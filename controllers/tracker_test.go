@@ -158,6 +158,15 @@ var _ = Describe("A tracker that can't be used", func() {
 			h.Step(fullPeriod)
 		})
 		Expect(a.Requests).NotTo(HaveKey(controllerstest.OpWrite))
+
+		By("editing the project once the server is another, as the condition says")
+		h.Tracker.SetFaults(wandbtest.Faults{})
+		editProject(project, func(p *v1alpha1.TrackingProject) { p.Spec.Interval.Duration = time.Minute })
+		h.Step(fullPeriod)
+		h.ExpectReady(project, v1alpha1.ReasonLooking)
+		h.ExpectReady(due, v1alpha1.ReasonSynced)
+		h.ExpectTagsOn("a", "baseline")
+		h.ExpectTagsOn("b", "baseline")
 	})
 
 	It("gets nothing at all while the project is suspended", func(ctx SpecContext) {

@@ -123,8 +123,11 @@ func (c *Controller) run(ctx context.Context, s *scope) error {
 	if failure != nil {
 		log.FromContext(ctx).Info("the tracker can't be used", "reason", health.Reason, "message", health.Message)
 	}
-	if health.Reason == v1alpha1.ReasonAccessDenied {
+	switch health.Reason {
+	case v1alpha1.ReasonAccessDenied:
 		c.Connector.Rejected(s.project.UID)
+	case v1alpha1.ReasonTrackerUnsupported:
+		s.memory.unsupported = s.project.Generation
 	}
 	wasReady := s.memory.ready
 	s.memory.ready = s.tracker.Primed() && health.OK()

@@ -34,6 +34,11 @@ func (c *Controller) connect(ctx context.Context, s *scope) error {
 	if s.project.Spec.Suspend {
 		return errSuspended
 	}
+	if was := s.memory.unsupported; was != 0 && was != s.project.Generation {
+		// A client that has seen its tracker do harm gives it up for good; whoever edits the project wants another try.
+		c.Connector.Forget(s.project.UID)
+		s.memory.unsupported = 0
+	}
 	conn, err := c.Connector.Open(ctx, s.project)
 	if err != nil {
 		return err

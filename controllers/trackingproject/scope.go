@@ -25,6 +25,8 @@ type memory struct {
 	activeAt, fullAt, listedAt time.Time
 	// lookAt and accept are the values of the annotations that were worked on last.
 	lookAt string
+	// unsupported is the generation with which the tracker was found not to do what is needed; 0 where it does.
+	unsupported int64
 	// failures counts the passes in a row that failed.
 	failures int
 	// ready says that the TrainingRuns were told that the tracker can be used.

@@ -213,6 +213,15 @@ func (c *Connector) Rejected(uid types.UID) {
 	}
 }
 
+// Forget drops the connection of a project, with all that its client learnt of the tracker: the next Open makes another.
+func (c *Connector) Forget(uid types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if entry := c.projects[uid]; entry != nil {
+		entry.replaceCurrent(nil)
+	}
+}
+
 // Start forgets unused connections as time passes, until ctx ends; without it that happens only when others are
 // opened. It fits manager.Runnable.
 func (c *Connector) Start(ctx context.Context) error {

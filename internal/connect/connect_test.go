@@ -93,6 +93,21 @@ func TestRejectedOfUnknownProject(t *testing.T) {
 	}
 }
 
+func TestForgetMakesANewConnection(t *testing.T) {
+	w := newWorld(t)
+	p := wandbProject("https://wandb.example")
+	w.Forget(p.UID)
+	if w.Kept() != 0 {
+		t.Error("a project that was never opened is known")
+	}
+	first := w.open(p)
+	w.Forget(p.UID)
+	second := w.open(p)
+	if second == first || w.open(p) != second {
+		t.Error("want one other connection, and no more than one")
+	}
+}
+
 func TestWhatMakesANewConnection(t *testing.T) {
 	for _, c := range []struct {
 		reason string
