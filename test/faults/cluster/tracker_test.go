@@ -38,12 +38,17 @@ type tracker struct {
 	seen  []exchanged
 	bare  []string // writes of lists without the foreign tag
 	on    func(exchanged)
+	key   string // the only one that is taken; empty for those of Server
 	front *httptest.Server
 }
 
-func newTracker(t *testing.T, key string) *tracker {
+func newTracker(t *testing.T, keys ...string) *tracker {
 	t.Helper()
-	tr := &tracker{Server: wandbtest.New(wandbtest.WithAPIKey(key), wandbtest.WithHeartbeatTimeout(0))}
+	options := []wandbtest.Option{wandbtest.WithHeartbeatTimeout(0)}
+	for _, key := range keys {
+		options = append(options, wandbtest.WithAPIKey(key))
+	}
+	tr := &tracker{Server: wandbtest.New(options...)}
 	tr.front = httptest.NewServer(tr)
 	tr.url = tr.front.URL
 	t.Cleanup(func() {
@@ -68,8 +73,12 @@ func (tr *tracker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	tr.mu.Lock()
 	tr.seen = append(tr.seen, seen)
 	tr.bare = append(tr.bare, bare...)
-	on := tr.on
+	on, key := tr.on, tr.key
 	tr.mu.Unlock()
+	if _, password, _ := r.BasicAuth(); key != "" && password != key {
+		http.Error(w, `{"errors":[{"message":"invalid API key"}]}`, http.StatusUnauthorized)
+		return
+	}
 	if on != nil {
 		on(seen)
 	}
@@ -105,17 +114,18 @@ func (tr *tracker) whenSeen(f func(exchanged)) {
 	tr.on = f
 }
 
-// mark is a point in time, for since.
+// take has the tracker take this key alone.
+func (tr *tracker) take(key string) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.key = key
+}
+
+// mark counts the requests so far.
 func (tr *tracker) mark() int {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return len(tr.seen)
-}
-
-func (tr *tracker) since(mark int) []exchanged {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	return slices.Clone(tr.seen[mark:])
 }
 
 // expectForeignKept fails the test if any write would have taken the foreign tag off, at any moment.

@@ -29,12 +29,12 @@ const (
 	labelPrefix = "tag.runtag.dev/"
 )
 
-var apiKey = strings.Repeat("k", 40)
-
 // world is a namespace with a project on a tracker of its own, and what people want of its runs.
 type world struct {
 	*tracker
 	namespace string
+	// key is what the tracker takes and the Secret holds.
+	key string
 	// want is which tags of ours each run is to have, beside the foreign one.
 	want map[string][]string
 }
@@ -45,9 +45,10 @@ var worlds int
 func newWorld(t *testing.T, n int, changes ...func(*v1alpha1.TrackingProject)) *world {
 	t.Helper()
 	worlds++
-	w := &world{tracker: newTracker(t, apiKey), namespace: fmt.Sprintf("faults-%d", worlds), want: map[string][]string{}}
+	w := &world{key: fmt.Sprintf("%040d", worlds), namespace: fmt.Sprintf("faults-%d", worlds), want: map[string][]string{}}
+	w.tracker = newTracker(t, w.key, rotatedKey)
 	must(t, cluster.Admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}}))
-	must(t, cluster.Admin.Create(t.Context(), w.secret(apiKey)))
+	must(t, cluster.Admin.Create(t.Context(), w.secret(w.key)))
 	for i := range n {
 		w.addRun(t, runID(i))
 	}
@@ -137,12 +138,13 @@ func (w *world) tagsOf(id string) []string {
 // expectAll waits until both sides show what people want, of all runs.
 func (w *world) expectAll(t *testing.T) {
 	t.Helper()
+	var wrong []error
 	must(t, stage.Await(t.Context(), "what people want of "+w.namespace, func(ctx context.Context) error {
 		var objects v1alpha1.TrainingRunList
 		if err := cluster.Admin.List(ctx, &objects, client.InNamespace(w.namespace)); err != nil {
-			return err
+			return errors.Join(append(wrong, err)...) // with what was wrong last
 		}
-		var wrong []error
+		wrong = nil
 		if len(objects.Items) != len(w.want) {
 			wrong = append(wrong, fmt.Errorf("%d TrainingRuns, want %d", len(objects.Items), len(w.want)))
 		}
@@ -176,6 +178,40 @@ func (w *world) check(run *v1alpha1.TrainingRun) error {
 		return fmt.Errorf("%s is not ready: %+v", id, ready)
 	}
 	return nil
+}
+
+// expectLabel checks that a tag is labelled as one that is on the run and nobody declared here.
+func (w *world) expectLabel(t *testing.T, id, tag string) {
+	t.Helper()
+	run, err := w.get(t.Context(), id)
+	must(t, err)
+	if run.Labels[labelPrefix+tag] != "run" {
+		t.Errorf("%s has the labels %v, want one for %s", id, run.Labels, tag)
+	}
+}
+
+// expectTags waits for the tags of one run on the tracker, in order.
+func (w *world) expectTags(t *testing.T, id string, want ...string) {
+	t.Helper()
+	must(t, stage.Await(t.Context(), "tags of "+id, func(context.Context) error {
+		if got := w.tagsOf(id); !slices.Equal(got, want) {
+			return fmt.Errorf("they are %q, want %q", got, want)
+		}
+		return nil
+	}))
+}
+
+func (w *world) setDeletionPolicy(t *testing.T, id string, policy v1alpha1.DeletionPolicy) {
+	t.Helper()
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"deletionPolicy":%q}}`, policy))
+	must(t, cluster.Admin.Patch(t.Context(), w.run(id), patch))
+	must(t, stage.Await(t.Context(), "the finalizer of "+id, func(ctx context.Context) error {
+		run, err := w.get(ctx, id)
+		if err == nil && !slices.Contains(run.Finalizers, v1alpha1.Finalizer) {
+			err = errors.New("it is not there")
+		}
+		return err
+	}))
 }
 
 // expectProject waits for a reason of the project's condition Ready.
