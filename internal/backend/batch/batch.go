@@ -28,7 +28,7 @@ const (
 type Options struct {
 	// Clock is for the windows; nil: the real one. Deadlines are those of contexts, in real time.
 	Clock clock.Clock
-	// Window is how long nothing more must have been asked for before a batch that is not full goes, up to eight times that
+	// Window is how long nothing more must have been asked for before a batch that is not full goes, up to sixteen times that
 	// while more comes with every request; MaxWait is how long the first one waits at most while more keeps coming.
 	Window, MaxWait time.Duration
 	// WriteDeadline is for one call of Backend.Change, ReadDeadline for one read with all its pages.

@@ -134,7 +134,7 @@ func (b *Batcher) takeRetry(best lane) *job {
 }
 
 // mostWindows is how many windows long one grows.
-const mostWindows = 8
+const mostWindows = 16
 
 // gather widens the window after a request during which more was asked for, as when somebody edits many objects: with
 // short windows, each request would be about the few that came during the one before. A request without such makes it
