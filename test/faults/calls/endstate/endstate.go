@@ -61,7 +61,7 @@ func Of(ctx context.Context, scene Scene) (State, error) {
 	return state, nil
 }
 
-// Diff says what differs, line by line; empty where nothing does.
+// Diff says what differs, line by line and in whatever order the lines are; empty where nothing does.
 func (s State) Diff(other State) string {
 	var out strings.Builder
 	names := map[string]bool{}
@@ -75,23 +75,31 @@ func (s State) Diff(other State) string {
 		if s[name] == other[name] {
 			continue
 		}
-		fmt.Fprintf(&out, "%s:\n", name)
 		before, after := strings.Split(s[name], "\n"), strings.Split(other[name], "\n")
-		for _, line := range without(before, after) {
+		gone, added := without(before, after), without(after, before)
+		if len(gone)+len(added) > 0 {
+			fmt.Fprintf(&out, "%s:\n", name)
+		}
+		for _, line := range gone {
 			fmt.Fprintf(&out, "  - %s\n", line)
 		}
-		for _, line := range without(after, before) {
+		for _, line := range added {
 			fmt.Fprintf(&out, "  + %s\n", line)
-		}
-		if len(without(before, after))+len(without(after, before)) == 0 {
-			fmt.Fprintf(&out, "  the same lines in another order:\n%s\n", other[name])
 		}
 	}
 	return out.String()
 }
 
+// without gives the lines beyond those of the others, each as often as it is there more often.
 func without(lines, others []string) []string {
-	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return slices.Contains(others, line) })
+	left := map[string]int{}
+	for _, line := range others {
+		left[line]++
+	}
+	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+		left[line]--
+		return left[line] >= 0
+	})
 }
 
 // differing are fields that are not the same in two lives.
@@ -121,6 +129,7 @@ func show(obj runtime.Object) (name, text string, err error) {
 func clean(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
+		shorten(v)
 		for key, field := range v {
 			if slices.Contains(differing, key) {
 				delete(v, key)
@@ -139,4 +148,15 @@ func clean(value any) any {
 		return identifiers.ReplaceAllString(v, `"$1":""`)
 	}
 	return value
+}
+
+// shorten puts an entry of a history into one line, without who made the change: that is only in the memory of the
+// operator that made it, and one that crashed has told nobody.
+func shorten(fields map[string]any) {
+	history, _ := fields["history"].([]any)
+	for i := range history {
+		if entry, ok := history[i].(map[string]any); ok {
+			history[i] = fmt.Sprint(entry["change"], " ", entry["tag"])
+		}
+	}
 }
