@@ -62,6 +62,8 @@ type memory struct {
 	wipeWait time.Duration
 	// missedAt is when a change found no such run: it has to be read by id after that before anything else.
 	missedAt time.Time
+	// misses counts the changes in a row that found no such run.
+	misses int
 }
 
 // outcome is what became of a change that a pass handed to the project's queue. It waits in the mailbox for the next pass.
@@ -178,22 +180,35 @@ func (s *scope) take(mail []outcome) {
 		if !o.result.Edit.Empty() {
 			m.contest.Wrote(int(attempts(s.run)), o.result.Edit, o.at)
 		}
-		switch err := o.result.Err; backend.KindOf(err) {
-		case "":
-			if err != nil {
-				m.failed(tracking.HealthOf(err), firstRetry, s.run.Generation, o.at)
-			} else {
-				m.succeeded()
-			}
-		case backend.NotFound:
-			m.missedAt = o.at
-		case backend.Conflict:
-			m.failed(tracking.HealthOf(err), firstReplan, s.run.Generation, o.at)
-		case backend.InvalidTag:
-			m.refuse(err)
-			m.failed(tracking.HealthOf(err), firstRetry, s.run.Generation, o.at)
-		case backend.AccessDenied, backend.AddressRefused, backend.RateLimited, backend.Unavailable, backend.Unsupported, backend.NotLeading:
-			m.failed(tracking.HealthOf(err), firstRetry, s.run.Generation, o.at)
+		m.judge(o, s.run.Generation)
+	}
+}
+
+// judge notes whether a change or read failed, and when to try again.
+func (m *memory) judge(o outcome, generation int64) {
+	switch err := o.result.Err; backend.KindOf(err) {
+	case "":
+		if err != nil {
+			m.failed(tracking.HealthOf(err), firstRetry, generation, o.at)
+			return
 		}
+		m.succeeded()
+		if o.sent != "" {
+			m.misses = 0
+		}
+	case backend.NotFound:
+		m.missedAt = o.at
+		// A read by id follows. Where that finds the run, and the next change does not, the tracker contradicts itself.
+		if m.misses++; m.misses > 1 {
+			m.failures = m.misses - 2
+			m.failed(tracking.HealthOf(err), firstRetry, generation, o.at)
+		}
+	case backend.Conflict:
+		m.failed(tracking.HealthOf(err), firstReplan, generation, o.at)
+	case backend.InvalidTag:
+		m.refuse(err)
+		m.failed(tracking.HealthOf(err), firstRetry, generation, o.at)
+	case backend.AccessDenied, backend.AddressRefused, backend.RateLimited, backend.Unavailable, backend.Unsupported, backend.NotLeading:
+		m.failed(tracking.HealthOf(err), firstRetry, generation, o.at)
 	}
 }
