@@ -8,10 +8,11 @@ import (
 	"github.com/runtag/runtag/internal/backend"
 )
 
-// What a request holds before the server has refused anything. 100 ids or writes keep documents near 10 kB; a page of
-// 500 runs stays far below what a server refuses or a client must limit.
+// What a request holds before the server has refused anything. 500 ids or 100 writes keep documents near 10 kB; a page
+// of 500 runs stays far below what a server refuses or a client must limit. As many ids as a page holds also make a look
+// by id no dearer than one through all pages.
 const (
-	firstRead         = 100
+	firstRead         = 500
 	firstChange       = 100
 	firstChangeActive = 10
 	firstPage         = 500

@@ -50,15 +50,15 @@ func TestRequestsOnTheTracker(t *testing.T) {
 		limits backend.Limits
 	}{
 		{"100 idle runs take two requests", 100, backend.StateFinished, wandbtest.Faults{},
-			[]string{read, "upsertBucket 100"}, backend.Limits{Read: 100, Change: 100, ChangeActive: 10, Page: 500}},
+			[]string{read, "upsertBucket 100"}, backend.Limits{Read: firstRead, Change: 100, ChangeActive: 10, Page: 500}},
 		{"active ones go by tens", 15, backend.StateRunning, wandbtest.Faults{},
-			[]string{read, "upsertBucket 10", read, "upsertBucket 5"}, backend.Limits{Read: 100, Change: 100, ChangeActive: 10, Page: 500}},
+			[]string{read, "upsertBucket 10", read, "upsertBucket 5"}, backend.Limits{Read: firstRead, Change: 100, ChangeActive: 10, Page: 500}},
 		{"fewer aliases: halve and remember", 100, backend.StateFinished, wandbtest.Faults{MaxAliases: 30},
 			[]string{read, "upsertBucket 100", "upsertBucket 50", "upsertBucket 25", "upsertBucket 25", "upsertBucket 25", "upsertBucket 25"},
-			backend.Limits{Read: 100, Change: 25, ChangeActive: 10, Page: 500}},
+			backend.Limits{Read: firstRead, Change: 25, ChangeActive: 10, Page: 500}},
 		{"a shorter document: halve and remember", 40, backend.StateFinished, wandbtest.Faults{MaxDocument: 2500},
 			[]string{read, "upsertBucket 40", "upsertBucket 20", "upsertBucket 20"},
-			backend.Limits{Read: 100, Change: 20, ChangeActive: 10, Page: 500}},
+			backend.Limits{Read: firstRead, Change: 20, ChangeActive: 10, Page: 500}},
 	}
 	for _, tc := range cases {
 		t.Run(tc.reason, func(t *testing.T) {
