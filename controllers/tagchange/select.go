@@ -137,8 +137,8 @@ func (c *Controller) list(ctx context.Context, s *scope) (bool, error) {
 // selected lists the runs that match, as far as they are allowed, and counts them all.
 func (s *scope) selected(ctx context.Context) (runs []item, matched int, err error) {
 	seen, query := map[string]bool{}, s.query()
-	for cursor := ""; ; {
-		page, err := s.tracker.Backend().List(backend.WithPriority(ctx, backend.PriorityFullLook), query, cursor)
+	for pages := (backend.Pages{}); ; {
+		page, err := s.tracker.Backend().List(backend.WithPriority(ctx, backend.PriorityFullLook), query, pages.Cursor())
 		if err != nil {
 			return nil, 0, err
 		}
@@ -151,10 +151,9 @@ func (s *scope) selected(ctx context.Context) (runs []item, matched int, err err
 				runs = append(runs, item{run: run})
 			}
 		}
-		if page.Next == "" {
-			return runs, matched, nil
+		if more, err := pages.Turn(page); !more {
+			return runs, matched, err
 		}
-		cursor = page.Next
 	}
 }
 

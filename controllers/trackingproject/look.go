@@ -222,16 +222,18 @@ func (c *Controller) pages(ctx context.Context, s *scope, query backend.Query, t
 
 // pagesUntil goes through the pages of a query until one is enough.
 func (c *Controller) pagesUntil(ctx context.Context, s *scope, query backend.Query, take func([]backend.Run) (enough bool)) error {
-	for cursor := ""; ; {
-		page, err := s.tracker.Backend().List(ctx, query, cursor)
+	for pages := (backend.Pages{}); ; {
+		page, err := s.tracker.Backend().List(ctx, query, pages.Cursor())
 		if err != nil {
 			return err
 		}
 		s.tracker.SetServerTime(page.ServerTime, c.Clock.Now())
-		if take(page.Runs) || page.Next == "" {
+		if take(page.Runs) {
 			return nil
 		}
-		cursor = page.Next
+		if more, err := pages.Turn(page); !more {
+			return err
+		}
 	}
 }
 

@@ -205,19 +205,14 @@ func (b *Batcher) sendRead(ctx context.Context, j *job) {
 // listAll reads all pages.
 func (b *Batcher) listAll(ctx context.Context, query backend.Query) ([]backend.Run, error) {
 	var runs []backend.Run
-	cursor := ""
-	for {
-		page, err := b.backend.List(ctx, query, cursor)
+	for pages := (backend.Pages{}); ; {
+		page, err := b.backend.List(ctx, query, pages.Cursor())
 		if err != nil {
 			return nil, err
 		}
 		runs = append(runs, page.Runs...)
-		if page.Next == "" {
-			return runs, nil
+		if more, err := pages.Turn(page); !more {
+			return runs, err
 		}
-		if page.Next == cursor {
-			return nil, &backend.Error{Kind: backend.Unavailable, Op: "list runs", Message: "the tracker gives the same page again and again"}
-		}
-		cursor = page.Next
 	}
 }
