@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,7 +30,7 @@ import (
 func (c *Controller) SetupWithManager(mgr manager.Manager, workers int, ready func(context.Context) error) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("tagchange").
-		Watches(&v1alpha1.TagChange{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.TagChange{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(trigger.Edited())).
 		Watches(&v1alpha1.TagChange{}, handler.Funcs{
 			UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 				if Finished(e.ObjectNew) && !Finished(e.ObjectOld) {

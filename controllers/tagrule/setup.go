@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/runtag/runtag/api/v1alpha1"
@@ -56,7 +55,7 @@ func (c *Controller) SetupWithManager(mgr manager.Manager) error {
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(strings.ToLower(c.kind)).
-		Watches(kind, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(kind, &handler.EnqueueRequestForObject{}, builder.WithPredicates(trigger.Edited())).
 		Watches(&v1alpha1.TrainingRun{}, c.concerned()).
 		WatchesRawSource(from.Source(nil)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).

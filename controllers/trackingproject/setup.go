@@ -27,8 +27,8 @@ func (c *Controller) SetupWithManager(mgr manager.Manager, workers int, ready fu
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("trackingproject").
 		Watches(&v1alpha1.TrackingProject{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(Relevant())).
-		Watches(&v1alpha1.TagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&v1alpha1.ClusterTagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.TagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(trigger.Edited())).
+		Watches(&v1alpha1.ClusterTagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(trigger.Edited())).
 		WatchesRawSource(c.Projects.Source(ready)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: trigger.FairQueue(workers, mgr.GetLogger())}).
 		Complete(c)
@@ -51,7 +51,7 @@ func (c *Controller) within(ctx context.Context, rule client.Object) []reconcile
 // Relevant lets by what a person can have changed; the status is our own.
 func Relevant() predicate.Predicate {
 	return predicate.Or(
-		predicate.GenerationChangedPredicate{},
+		trigger.Edited(),
 		predicate.Funcs{
 			CreateFunc: func(event.CreateEvent) bool { return true },
 			DeleteFunc: func(event.DeleteEvent) bool { return true },

@@ -91,8 +91,8 @@ func (c *Controller) SetupWithManager(mgr manager.Manager, workers int, ready fu
 				c.wake(ctx, e.Object, q)
 			},
 		}, builder.WithPredicates(predicate.Or(Relevant(), labelledChanged()))).
-		Watches(&v1alpha1.TagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&v1alpha1.ClusterTagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.TagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(trigger.Edited())).
+		Watches(&v1alpha1.ClusterTagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(trigger.Edited())).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(c.ofNamespace), builder.WithPredicates(namespaceChanged())).
 		WatchesRawSource(c.Runs.Source(ready)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: trigger.FairQueue(workers, mgr.GetLogger())}).
@@ -205,7 +205,7 @@ func labelledChanged() predicate.Predicate {
 // Relevant lets by what a person can have changed; the status is our own.
 func Relevant() predicate.Predicate {
 	return predicate.Or(
-		predicate.GenerationChangedPredicate{},
+		trigger.Edited(),
 		predicate.Funcs{
 			CreateFunc: func(event.CreateEvent) bool { return true },
 			DeleteFunc: func(event.DeleteEvent) bool { return true },
