@@ -153,8 +153,7 @@ func (c *Controller) declarers(ctx context.Context, s *scope, names []string) (m
 	found, objects := map[string][]unique.Declarer{}, []client.ObjectKey(nil)
 	d := s.tracker.Backend().Dialect()
 	for _, project := range siblings {
-		tracker, known := c.Registry.Find(client.ObjectKeyFromObject(project))
-		if project.UID != s.project.UID && (!known || !tracker.Health().OK() || tracker.Queue() == nil) {
+		if project.UID != s.project.UID && !c.counts(project) {
 			continue
 		}
 		runs, err := c.runsOf(ctx, client.ObjectKeyFromObject(project))
@@ -175,6 +174,16 @@ func (c *Controller) declarers(ctx context.Context, s *scope, names []string) (m
 		}
 	}
 	return found, objects, siblings, nil
+}
+
+// counts says whether the TrainingRuns of another project that points here have a say: if it is Ready. One that this
+// operator has not opened yet is as its status says: right after a restart nothing moves because others are not heard yet.
+func (c *Controller) counts(project *v1alpha1.TrackingProject) bool {
+	tracker, known := c.Registry.Find(client.ObjectKeyFromObject(project))
+	if known && (tracker.Queue() != nil || !tracker.Health().OK()) {
+		return tracker.Health().OK()
+	}
+	return meta.IsStatusConditionTrue(project.Status.Conditions, v1alpha1.ConditionReady)
 }
 
 // shown says no more of a TrainingRun of another namespace than that there is one.
