@@ -134,6 +134,6 @@ func (h *Harness) queueRules(namespace string) {
 func (h *Harness) rulesIn(namespace string) []v1alpha1.TagRule {
 	h.t.Helper()
 	var own v1alpha1.TagRuleList
-	h.g.Expect(h.Admin.List(h.ctx, &own, client.InNamespace(namespace))).To(gomega.Succeed())
+	h.list(kindRule, &own, namespace, h.Admin)
 	return own.Items
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
@@ -179,6 +181,24 @@ func (c *Held) all(kind, namespace string) (all []client.Object) {
 			all = append(all, o)
 		}
 	}
+	slices.SortFunc(all, func(a, b client.Object) int { return compareKeys(a, b) })
+	return all
+}
+
+// latest lists what the API server has of a kind in a namespace, without asking it.
+func (c *Held) latest(kind, namespace string) (all []client.Object) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := map[types.NamespacedName]client.Object{}
+	for _, v := range c.streams[kind].versions {
+		last[v.key] = v.object
+	}
+	for key, o := range last {
+		if o != nil && key.Namespace == namespace {
+			all = append(all, o)
+		}
+	}
+	slices.SortFunc(all, func(a, b client.Object) int { return compareKeys(a, b) })
 	return all
 }
 

@@ -8,5 +8,20 @@ var knownWalks = []struct {
 	second        v1alpha1.TagPolicy
 	ending        int
 }{
-	{reason: "nothing happens", steps: "pass, send, pass", ending: undeclared},
+	{
+		reason: "a rule that was made again under its name is seen, though the watch saw one update",
+		steps:  "rule 0 a 0, pass, send, pass, hold, rule-delete 0, rule 0 a 3, release",
+	},
+	{
+		reason: "and so is a TagChange",
+		steps:  "change 0 a 1, tick 0 a 3, tick 0 a 3, tick 0 a 3, hold, change-again 0 b 0, release",
+	},
+	{
+		reason: "a restart decides nothing about a unique tag before the projects of other namespaces are heard", second: v1alpha1.TagPolicyMerge,
+		steps: "unique+ 2, tick 0 a 3, tick 0 a 3, tick 0 a 3, unique+ 1, tick 0 a 3, tick 0 a 3",
+	},
+	{
+		reason: "nor that nobody declares it", second: v1alpha1.TagPolicyMerge,
+		steps: "unique+ 2, tick 0 a 3, tick 0 a 3, tick 0 a 3",
+	},
 }

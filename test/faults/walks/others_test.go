@@ -228,19 +228,21 @@ func (w *world) bulk(s step) bool {
 		default:
 			spec.Rename = []v1alpha1.TagRename{{From: "m", To: "n"}}
 		}
-		w.makeChange(spec)
+		w.makeChange(w.newName(), spec)
 	case "change-undo":
 		if n := len(w.changes); n > 0 && n < 4 {
-			w.makeChange(v1alpha1.TagChangeSpec{UndoOf: &v1alpha1.TagChangeReference{Name: w.changes[n-1].Name}})
+			w.makeChange(w.newName(), v1alpha1.TagChangeSpec{UndoOf: &v1alpha1.TagChangeReference{Name: w.changes[n-1].Name}})
+		}
+	case "change-again":
+		if n := len(w.changes); n > 0 {
+			w.deleteChange(w.changes[n-1])
+			w.makeChange(w.changes[n-1].Name, v1alpha1.TagChangeSpec{
+				Select: &v1alpha1.RunSelection{All: true}, Rename: []v1alpha1.TagRename{{From: s.tag, To: "n"}},
+			})
 		}
 	case "change-delete":
 		if n := len(w.changes); n > 0 {
-			err := w.h.Admin.Get(w.ctx, client.ObjectKeyFromObject(w.changes[n-1]), w.changes[n-1])
-			if err == nil {
-				w.h.ExpectDeleted(w.changes[n-1])
-			} else if !apierrors.IsNotFound(err) {
-				w.fail("%v", err)
-			}
+			w.deleteChange(w.changes[n-1])
 		}
 	default:
 		return false
@@ -248,12 +250,26 @@ func (w *world) bulk(s step) bool {
 	return true
 }
 
+func (w *world) newName() string { return fmt.Sprintf("change-%d", w.steps) }
+
+func (w *world) deleteChange(c *v1alpha1.TagChange) {
+	w.t.Helper()
+	there := &v1alpha1.TagChange{}
+	err := w.h.Admin.Get(w.ctx, client.ObjectKeyFromObject(c), there)
+	switch {
+	case err == nil:
+		w.h.ExpectDeleted(there)
+	case !apierrors.IsNotFound(err):
+		w.fail("%v", err)
+	}
+}
+
 // makeChange makes a TagChange. What it puts on is not the TrainingRuns'.
-func (w *world) makeChange(spec v1alpha1.TagChangeSpec) {
+func (w *world) makeChange(name string, spec v1alpha1.TagChangeSpec) {
 	w.t.Helper()
 	spec.ProjectRef, spec.Apply = v1alpha1.ProjectReference{Name: controllerstest.ProjectName}, true
 	change := &v1alpha1.TagChange{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.h.Namespace, Name: fmt.Sprintf("change-%d", w.steps)}, Spec: spec,
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.h.Namespace, Name: name}, Spec: spec,
 	}
 	w.h.ExpectApplied(change)
 	w.mu.Lock()

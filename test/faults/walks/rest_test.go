@@ -68,6 +68,10 @@ func (w *world) settle() {
 	w.h.Step(longEnough)
 	w.seeOurs()
 	w.show()
+	for _, p := range w.projects {
+		w.h.Refresh(p)
+		w.t.Logf("    project %s/%s: %+v", p.Namespace, p.Name, meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady))
+	}
 }
 
 // allowAll raises all policies, so that nothing keeps the operator from what it has to do.
@@ -257,12 +261,13 @@ func (w *world) checkUnique() {
 func (w *world) checkChanges() {
 	w.t.Helper()
 	for _, c := range w.changes {
-		err := w.h.Admin.Get(w.ctx, client.ObjectKeyFromObject(c), c)
+		there := &v1alpha1.TagChange{}
+		err := w.h.Admin.Get(w.ctx, client.ObjectKeyFromObject(c), there)
 		if client.IgnoreNotFound(err) != nil {
 			w.fail("%v", err)
 		}
-		if err == nil && c.Status.FinishedAt == nil {
-			w.fail("TagChange %s has not ended: %+v", c.Name, c.Status)
+		if err == nil && there.Status.FinishedAt == nil {
+			w.fail("TagChange %s has not ended: %+v", c.Name, there.Status)
 		}
 	}
 }

@@ -49,7 +49,7 @@ var actors = map[string][]string{
 	"page":    strings.Fields("page+ page- page+ page- run-delete run-make"),
 	"rules":   strings.Fields("rule rule rule-mode rule-delete wide-rule wide-rule-delete"),
 	"cluster": strings.Fields("pod pod pod-disrupt pod-gone node-spot node-gone"),
-	"change":  strings.Fields("change change change-undo change-delete"),
+	"change":  strings.Fields("change change change-undo change-delete change-again"),
 	"cache":   strings.Fields("hold hold hold release deliver deliver deliver deliver evidence"),
 	"manager": strings.Fields("pass pass send pass send tick tick tick"),
 	"crash":   strings.Fields("crash crash crash-between api lose tracker"),
