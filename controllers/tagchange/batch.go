@@ -95,11 +95,12 @@ func (c *Controller) sendNext(ctx context.Context, s *scope) (bool, error) {
 		batch[entry.ID] = sent{entry: entry, run: entry.Run(), retried: true}
 	}
 	var fresh []bulk.Entry
+	var taken []item
 	for len(batch) == len(fresh) && len(m.todo) > 0 && len(batch) < batchSize { // what is written down already goes alone
 		it := m.todo[0]
 		entry, err := c.entryOf(ctx, s, it)
 		if err != nil {
-			m.keep(batch)
+			m.putBack(batch, taken)
 			return false, err
 		}
 		m.todo = m.todo[1:]
@@ -107,13 +108,13 @@ func (c *Controller) sendNext(ctx context.Context, s *scope) (bool, error) {
 			s.change.Status.Done++
 			continue
 		}
-		fresh = append(fresh, *entry)
+		fresh, taken = append(fresh, *entry), append(taken, it)
 		batch[it.run.ID] = sent{entry: *entry, run: it.run}
 	}
 	st := &s.change.Status
 	st.Progress = fmt.Sprintf("%d/%d", st.Done, *st.Planned)
 	if err := c.writeDown(ctx, s, fresh); err != nil {
-		m.keep(batch)
+		m.putBack(batch, taken)
 		return false, err
 	}
 	if len(batch) == 0 {
@@ -155,7 +156,16 @@ func (c *Controller) entryOf(ctx context.Context, s *scope, it item) (*bulk.Entr
 	return it.entry, nil
 }
 
-// keep puts a batch back that could not be sent; it is written down, or will be once more.
+// putBack puts a batch back of which the fresh ones may not be written down: those are begun anew.
+func (m *memory) putBack(batch map[string]sent, fresh []item) {
+	for _, it := range fresh {
+		delete(batch, it.run.ID)
+	}
+	m.todo = append(fresh, m.todo...)
+	m.keep(batch)
+}
+
+// keep puts a batch back that could not be sent and is written down.
 func (m *memory) keep(batch map[string]sent) {
 	for _, b := range batch {
 		m.again = append(m.again, b.entry)
