@@ -203,7 +203,7 @@ func (c *crowd) during(ctx context.Context, begin func(context.Context) error, d
 // the time of the last write, to a tenth of a second.
 func (c *crowd) settle(ctx context.Context, done func(context.Context) error) (time.Time, error) {
 	last, written := time.Now(), -1.0
-	err := stage.AwaitFor(ctx, "the end of the manager's work", 20*time.Minute, func(ctx context.Context) error {
+	err := stage.AwaitFor(ctx, "the end of the manager's work", 10*time.Minute, func(ctx context.Context) error {
 		metrics, err := c.manager.Metrics(ctx)
 		if err != nil {
 			return err

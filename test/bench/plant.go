@@ -16,8 +16,11 @@ import (
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
 )
 
-// putsPerRequest is the most that etcd takes in one transaction.
-const putsPerRequest = 128
+// putsAtOnce is how many objects go into etcd in parallel.
+const putsAtOnce = 16
+
+// etcdClient keeps as many connections.
+var etcdClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: putsAtOnce}}
 
 // plant makes TrainingRuns for the runs from first to beyond, and waits until the manager is done with them. The very first
 // one the manager brings in sync; the others are copies of it that are put into etcd.
@@ -35,16 +38,15 @@ func (c *crowd) plant(ctx context.Context, project string, first, beyond int) er
 	if err != nil {
 		return err
 	}
-	for ; first < beyond; first += putsPerRequest {
-		puts := map[string][]byte{}
-		for i := first; i < min(first+putsPerRequest, beyond); i++ {
-			if puts[etcdKey(project, runID(i))], err = copyOf(template, project, i); err != nil {
-				return err
-			}
-		}
-		if err := c.etcdPut(ctx, puts); err != nil {
+	// One by one: to a watch, what one transaction puts is a single change, of which it may miss a part when it starts anew.
+	if err := each(ctx, beyond-first, putsAtOnce, func(ctx context.Context, i int) error {
+		object, err := copyOf(template, project, first+i)
+		if err != nil {
 			return err
 		}
+		return c.etcd(ctx, "put", map[string]any{"key": []byte(etcdKey(project, runID(first+i))), "value": object}, &struct{}{})
+	}); err != nil {
+		return err
 	}
 	_, err = c.settle(ctx, func(ctx context.Context) error { return c.known(ctx, project, beyond) })
 	return err
@@ -108,22 +110,6 @@ func (c *crowd) etcdGet(ctx context.Context, key string) ([]byte, error) {
 	return answer.KVs[0].Value, nil
 }
 
-// etcdPut writes keys, at once.
-func (c *crowd) etcdPut(ctx context.Context, puts map[string][]byte) error {
-	operations := make([]any, 0, len(puts))
-	for key, value := range puts {
-		operations = append(operations, map[string]any{"requestPut": map[string]any{"key": []byte(key), "value": value}})
-	}
-	var answer struct{ Succeeded bool }
-	if err := c.etcd(ctx, "txn", map[string]any{"success": operations}, &answer); err != nil {
-		return err
-	}
-	if !answer.Succeeded {
-		return fmt.Errorf("etcd did not put %d keys", len(puts))
-	}
-	return nil
-}
-
 // etcd calls its JSON gateway.
 func (c *crowd) etcd(ctx context.Context, call string, ask, answer any) error {
 	body, err := json.Marshal(ask)
@@ -134,7 +120,7 @@ func (c *crowd) etcd(ctx context.Context, call string, ask, answer any) error {
 	if err != nil {
 		return err
 	}
-	got, err := http.DefaultClient.Do(request)
+	got, err := etcdClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("etcd: %w", err)
 	}
