@@ -3,10 +3,12 @@ package tracker_test
 import (
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,7 +66,9 @@ func comeAndGo(s *scene) {
 // wrongName moves the project to an address for which the certificate is not.
 func wrongName(s *scene) {
 	s.t.Helper()
-	server := httptest.NewTLSServer(s.front)
+	server := httptest.NewUnstartedServer(s.front)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail are what this is about
+	server.StartTLS()
 	s.t.Cleanup(server.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	s.h.ExpectApplied(&corev1.Secret{
@@ -85,22 +89,25 @@ func rightName(s *scene) {
 	})
 }
 
-// reconnect does what the condition says where writes landed elsewhere, and forgives what the tracker did.
-func reconnect(s *scene) {
+// editProject does what the condition says where writes landed elsewhere.
+func editProject(s *scene) {
 	s.t.Helper()
-	s.h.Refresh(s.project)
-	s.t.Logf("%+v", s.project.Status.Conditions)
+	s.h.ExpectStalled(s.project, v1alpha1.ReasonTrackerUnsupported, "edit the project")
 	sent := 0
 	for _, r := range s.h.Tracker.Requests() {
-		if r.Operation == writes {
+		if r.Operation == writes && r.Time.After(s.began) {
 			sent++
 		}
 	}
-	s.t.Logf("%d writes", sent)
-	s.h.ExpectProjectEdited(s.project, func(p *v1alpha1.TrackingProject) { p.Spec.Interval.Duration += 1e9 })
-	for id := range s.want {
-		if run, ok := s.h.Tracker.Run(s.h.Tracker.Path(id)); ok {
-			s.t.Logf("%s has %q", id, slices.Sorted(slices.Values(run.Tags)))
-		}
+	if sent > mostStrays {
+		s.t.Errorf("%d writes that landed elsewhere, want at most %d", sent, mostStrays)
 	}
+	s.h.ExpectProjectEdited(s.project, func(p *v1alpha1.TrackingProject) { p.Spec.Interval.Duration += time.Second })
 }
+
+// mostStrays is how many writes in a row land elsewhere before no more are sent.
+const mostStrays = 3
+
+// hideAlone lets a run be called deleted that is the only one of its project, and hidden: that many vanish at once cannot
+// be seen there.
+func hideAlone(s *scene) { s.hidden["far"] = true }

@@ -17,7 +17,7 @@ import (
 const (
 	huge = 100 << 20
 	// taken is the most that the operator takes in of an answer, and in the buffers of sockets there is a little more.
-	taken = 64<<20 + 8<<20
+	taken = 64<<20 + 16<<20
 	// pageSize is that of lists by offset: small, so that there are pages.
 	pageSize = 3
 )

@@ -32,6 +32,7 @@ type scene struct {
 	row   row
 	h     *controllerstest.Harness
 	front *front
+	began time.Time // of the trouble
 
 	project, other                      *v1alpha1.TrackingProject
 	idle, live, bye, later, coming, far *v1alpha1.TrainingRun
@@ -42,6 +43,8 @@ type scene struct {
 	mu sync.Mutex
 	// gone names the runs that may be called deleted, since they were.
 	gone map[string]bool
+	// hidden names runs that nobody can tell from deleted ones while the trouble lasts.
+	hidden map[string]bool
 	// mayLose are the tags that people want off, by run.
 	mayLose map[string][]string
 	said    []string
@@ -53,7 +56,7 @@ func newScene(t *testing.T, suite *controllerstest.Suite, r row) *scene {
 	if r.slow {
 		options.Patience = patience
 	}
-	s := &scene{t: t, row: r, gone: map[string]bool{}, mayLose: map[string][]string{"idle": {"baseline", unique}, "bye": {"temp"}}}
+	s := &scene{t: t, row: r, gone: map[string]bool{}, hidden: map[string]bool{}, mayLose: map[string][]string{"idle": {"baseline", unique}, "bye": {"temp"}}}
 	options.OnWrite = s.watchRun
 	s.h = suite.New(t.Context(), t, options)
 	t.Cleanup(s.h.Close)
@@ -79,6 +82,7 @@ func (s *scene) addRuns() {
 	if err := s.h.Tracker.AddProject("other"); err != nil {
 		s.t.Fatal(err)
 	}
+	s.h.AddTrackerRun(wandbtest.Run{Project: "other", ID: "alone"})
 	s.h.AddTrackerRun(wandbtest.Run{Project: "other", ID: "far", State: "running", Tags: []string{"foreign"}})
 	for i := range s.row.many {
 		s.h.AddRun(fmt.Sprintf("many-%02d", i), "foreign")
@@ -116,14 +120,15 @@ func (s *scene) addObjects() {
 // play lets people live on while the tracker misbehaves, heals it, and checks the end.
 func (s *scene) play() {
 	s.t.Helper()
-	began, asked := s.h.Clock.Now(), s.front.seen()
+	s.began = s.h.Clock.Now()
+	asked := s.front.seen()
 	s.misbehave()
 	s.h.Step(interval)
 	s.firstEdits()
 	s.h.Step(2 * time.Minute)
 	s.secondEdits()
 	s.h.Step(3 * time.Minute)
-	minutes, requests := s.h.Clock.Since(began).Minutes(), s.front.seen()-asked
+	minutes, requests := s.h.Clock.Since(s.began).Minutes(), s.front.seen()-asked
 	s.t.Logf("%.0f minutes, %d requests, %+v", minutes, requests, s.front.storm())
 	if float64(requests) > minutes*mostAMinute {
 		s.t.Errorf("%d requests in %.1f minutes of trouble, want at most %d a minute", requests, minutes, mostAMinute)
@@ -187,7 +192,7 @@ func (s *scene) watchWrite(w controllerstest.Write) error {
 	if w.Key.Name == "far" {
 		project = "other"
 	}
-	if _, there := s.h.Tracker.Run(s.h.Tracker.Entity + "/" + project + "/" + w.Key.Name); there && !s.gone[w.Key.Name] {
+	if _, there := s.h.Tracker.Run(s.h.Tracker.Entity + "/" + project + "/" + w.Key.Name); there && !s.gone[w.Key.Name] && !s.hidden[w.Key.Name] {
 		s.said = append(s.said, "run "+w.Key.Name+" is called deleted and is there")
 	}
 	return nil
@@ -198,11 +203,14 @@ func (s *scene) watchRun(run wandbtest.Run, list []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, tag := range run.Tags {
-		if !slices.Contains(list, tag) && !slices.Contains(s.mayLose[run.ID], tag) {
+		if !slices.Contains(list, tag) && !slices.Contains(s.mayLose[run.ID], tag) && !isStray(run) {
 			s.said = append(s.said, fmt.Sprintf("%q is taken off run %s", tag, run.ID))
 		}
 	}
 }
+
+// isStray tells a run that the tracker made of a write, which has what the run had that was meant.
+func isStray(run wandbtest.Run) bool { return len(run.ID) == 8 && run.ID == strings.ToUpper(run.ID) }
 
 // checkSoFar holds what must hold at any time.
 func (s *scene) checkSoFar() {
@@ -221,15 +229,22 @@ func (s *scene) checkSoFar() {
 	}
 }
 
+func (s *scene) has(id, tag string) bool {
+	run, _ := s.h.Tracker.Run(s.h.Tracker.Path(id))
+	return slices.Contains(run.Tags, tag)
+}
+
 // checkEnd holds the end against what it is where nothing goes wrong.
 func (s *scene) checkEnd() {
 	s.t.Helper()
 	for _, id := range slices.Sorted(maps.Keys(s.want)) {
 		want := s.want[id]
-		if id == "bye" && s.h.CountEvents(s.bye, "TagsLeft", nil) > 0 {
+		if id == "bye" && s.has("bye", "temp") && s.h.CountEvents(s.bye, "TagsLeft", nil) > 0 {
 			want = append(slices.Clone(want), "temp") // nothing blocks for ever, and it is said
 		}
-		s.h.ExpectTagsOn(id, want...)
+		if !s.row.damages {
+			s.h.ExpectTagsOn(id, want...)
+		}
 	}
 	s.h.ExpectReady(s.project, v1alpha1.ReasonLooking)
 	s.h.ExpectReady(s.other, v1alpha1.ReasonLooking)

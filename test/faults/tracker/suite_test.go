@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/runtag/runtag/controllers/controllerstest"
 	"github.com/runtag/runtag/test/faults/facts"
@@ -33,7 +34,9 @@ func TestMisbehaviour(t *testing.T) {
 		}
 		t.Run(row.name, func(t *testing.T) {
 			s := newScene(t, suite, row)
+			began := time.Now()
 			s.play()
+			t.Logf("took %.1f s", time.Since(began).Seconds())
 			storms.add(s.front.storm())
 			done++
 		})

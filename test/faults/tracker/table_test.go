@@ -99,11 +99,11 @@ func answers() []row {
 		{name: "errors", reason: "and so where the status is an error's", many: many, begin: loseOneAtWrite},
 		{
 			name: "upsert inserts", reason: "writes that make runs are few, and end", faults: wandbtest.Faults{UpsertByID: "insert"},
-			damages: true, end: reconnect,
+			end: editProject,
 		},
 		{
 			name: "upsert changes another", reason: "writes that change other runs are few, and end", faults: wandbtest.Faults{UpsertByID: "other"},
-			damages: true, end: reconnect,
+			damages: true, end: editProject,
 		},
 		{name: "clock ahead", reason: "the tracker's time is hours ahead", faults: wandbtest.Faults{ClockSkew: lasting(5 * time.Hour)}},
 		{name: "clock behind", reason: "the tracker's time is hours behind", faults: wandbtest.Faults{ClockSkew: lasting(-5 * time.Hour)}},
@@ -147,11 +147,11 @@ func limits() []row {
 		{name: "429 of nothing", reason: "a pause of nothing is no answer", faults: all(wandbtest.Fault{Status: 429, Headers: retryAfter("0")})},
 		{name: "429 until a time", reason: "a date counts by the server's own clock", faults: wandbtest.Faults{ClockSkew: lasting(3 * time.Hour)}, bend: refuseUntil},
 		{
-			name: "a budget", reason: "a rate limit is kept to", many: many,
+			name: "a budget", reason: "a rate limit is kept to", many: many, slow: true,
 			faults: wandbtest.Faults{RateLimit: &wandbtest.RateLimit{Requests: 10, Per: lasting(time.Minute), RetryAfter: true}},
 		},
 		{
-			name: "a budget, not told", reason: "also where the refusal names no time", many: many,
+			name: "a budget, not told", reason: "also where the refusal names no time", many: many, slow: true,
 			faults: wandbtest.Faults{RateLimit: &wandbtest.RateLimit{Requests: 10, Per: lasting(time.Minute)}},
 		},
 		{name: "one field", reason: "documents get as small as is asked", faults: wandbtest.Faults{MaxAliases: 1}, many: many},
@@ -164,12 +164,12 @@ func limits() []row {
 func stores() []row {
 	return []row{
 		{name: "hidden rows", reason: "an empty page is not the last", faults: wandbtest.Faults{HiddenRows: 1}},
-		{name: "hidden runs", reason: "many that vanish at once are not called deleted", faults: wandbtest.Faults{HiddenRows: 100}, many: many},
+		{name: "hidden runs", reason: "many that vanish at once are not called deleted", faults: wandbtest.Faults{HiddenRows: 100}, many: many, begin: hideAlone},
 		{name: "half a batch", reason: "what landed before a failure is ours, the rest is done again", bend: applyHalf, many: many},
 		{name: "half an answer", reason: "so where the answer tells of one half alone", bend: tellHalf, many: many},
 		{name: "other runs", reason: "an answer about other runs is none", bend: answerOthers},
 		{name: "one run for all", reason: "nor one that repeats a run", bend: repeatFirst, many: many},
-		{name: "swapped writes", reason: "an answer to a write that names another run is no success", bend: swapWrites},
+		{name: "swapped writes", reason: "an answer to a write that names another run is no success", bend: swapWrites, end: editProject},
 		{name: "missing pages", reason: "absence from a list proves nothing", bend: dropPages, many: many},
 		{name: "missing rows", reason: "a run is called deleted where two reads by id say so", bend: dropEverySecond()},
 		{name: "shifting offsets", reason: "runs come and go between pages", bend: byOffset, begin: comeAndGo, many: many},
