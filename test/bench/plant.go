@@ -48,6 +48,7 @@ func (c *crowd) plant(ctx context.Context, project string, first, beyond int) er
 	}); err != nil {
 		return err
 	}
+	etcdClient.CloseIdleConnections() // etcd waits for them when it ends
 	_, err = c.settle(ctx, func(ctx context.Context) error { return c.known(ctx, project, beyond) })
 	return err
 }
