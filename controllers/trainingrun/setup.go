@@ -202,10 +202,25 @@ func labelledChanged() predicate.Predicate {
 	}
 }
 
-// Relevant lets by what a person can have changed; the status is our own.
+// statusReplaced says that somebody else wrote the status, as tools do that restore a backup: it knows another run than
+// before, or declarations that are not those of the object. What we write has neither, or rarely.
+func statusReplaced(e event.UpdateEvent) bool {
+	before, ok := e.ObjectOld.(*v1alpha1.TrainingRun)
+	now, alsoOK := e.ObjectNew.(*v1alpha1.TrainingRun)
+	if !ok || !alsoOK {
+		return false
+	}
+	if known := KnownRun(before).UID; known != "" && known != KnownRun(now).UID {
+		return true
+	}
+	return before.Status.ObservedDeclarations != now.Status.ObservedDeclarations && now.Status.ObservedDeclarations != declarationsHash(now)
+}
+
+// Relevant lets by what a person can have changed; the status is our own, unless a backup is restored.
 func Relevant() predicate.Predicate {
 	return predicate.Or(
 		trigger.Edited(),
+		predicate.Funcs{UpdateFunc: statusReplaced},
 		predicate.Funcs{
 			CreateFunc: func(event.CreateEvent) bool { return true },
 			DeleteFunc: func(event.DeleteEvent) bool { return true },
