@@ -62,16 +62,16 @@ func (in *interner) set(t Texts) Texts {
 	if t.Len() == 0 {
 		return Texts{}
 	}
-	sum := in.sum(t.values)*31 + in.sum(*t.names)
+	sum := in.sum(t.of.values)*31 + in.sum(*t.of.names)
 	if same, ok := in.find(sum).(Texts); ok && same.Equal(t) {
 		return same
 	}
-	own := Texts{names: in.names(*t.names), values: slices.Clip(slices.Clone(t.values))}
+	own := &texts{names: in.names(*t.of.names), values: slices.Clip(slices.Clone(t.of.values))}
 	for i, value := range own.values {
 		own.values[i] = in.text(value)
 	}
-	in.keep(sum, own)
-	return own
+	in.keep(sum, Texts{own})
+	return Texts{own}
 }
 
 // names gives a list that is equal to this one.

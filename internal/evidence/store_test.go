@@ -12,6 +12,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/runtag/runtag/internal/evidence"
+	"github.com/runtag/runtag/test/bench/gate/sample"
 )
 
 func store(o evidence.Options) (*evidence.Store, *clocktesting.FakePassiveClock) {
@@ -106,7 +107,7 @@ func TestAConditionOfAMomentStays(t *testing.T) {
 
 func TestWhatIsTheSameIsNoChange(t *testing.T) {
 	w := watch()
-	sight := func() *evidence.Pod { return evidence.PodOf(jobPod(1)) }
+	sight := func() *evidence.Pod { return evidence.PodOf(sample.JobPod(1)) }
 	w.SeePod(sight())
 	first := w.Pod(sight().UID)
 	w.said()
@@ -168,7 +169,7 @@ func TestNodesOfPods(t *testing.T) {
 	w.SeePod(pod("over", ended(at(5))))
 	w.said()
 	sight := func(minutes int, taint string) *evidence.Node {
-		n := evidence.NodeOf(node("n"))
+		n := evidence.NodeOf(sample.Node("n"))
 		n.Taints = []evidence.Taint{{Key: taint, At: at(minutes)}}
 		return n
 	}
@@ -213,7 +214,7 @@ func TestAHeartbeatIsNoChange(t *testing.T) {
 	for i := range 50 {
 		w.SeePod(pod(fmt.Sprint(i)))
 	}
-	n := node("n")
+	n := sample.Node("n")
 	w.SeeNode(evidence.NodeOf(n))
 	w.said()
 	before, seen := w.Node("n"), w.Pod("u-1")

@@ -6,9 +6,11 @@ import (
 	"slices"
 )
 
-// Texts are the labels or annotations of one object. They take a third of a map's room, since objects of one kind share the
+// Texts are the labels or annotations of one object. They take half of a map's room, since objects of one kind share the
 // list of names. The zero value has none. They are never changed, and can be what a labels.Selector is asked of.
-type Texts struct {
+type Texts struct{ of *texts }
+
+type texts struct {
 	// names are sorted; values are in their order.
 	names  *[]string
 	values []string
@@ -20,23 +22,23 @@ func TextsOf(m map[string]string) Texts {
 		return Texts{}
 	}
 	names := slices.Sorted(maps.Keys(m))
-	t := Texts{names: &names, values: make([]string, len(names))}
+	values := make([]string, len(names))
 	for i, name := range names {
-		t.values[i] = m[name]
+		values[i] = m[name]
 	}
-	return t
+	return Texts{&texts{names: &names, values: values}}
 }
 
 // Lookup gives the value of a name, and whether there is one.
 func (t Texts) Lookup(name string) (value string, ok bool) {
-	if t.names == nil {
+	if t.of == nil {
 		return "", false
 	}
-	at, ok := slices.BinarySearch(*t.names, name)
+	at, ok := slices.BinarySearch(*t.of.names, name)
 	if !ok {
 		return "", false
 	}
-	return t.values[at], true
+	return t.of.values[at], true
 }
 
 // Get gives the value of a name; empty where there is none.
@@ -52,13 +54,18 @@ func (t Texts) Has(name string) bool {
 }
 
 // Len is how many there are.
-func (t Texts) Len() int { return len(t.values) }
+func (t Texts) Len() int {
+	if t.of == nil {
+		return 0
+	}
+	return len(t.of.values)
+}
 
 // All gives names and values, sorted by name.
 func (t Texts) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		for i, value := range t.values {
-			if !yield((*t.names)[i], value) {
+		for i := range t.Len() {
+			if !yield((*t.of.names)[i], t.of.values[i]) {
 				return
 			}
 		}
@@ -67,5 +74,8 @@ func (t Texts) All() iter.Seq2[string, string] {
 
 // Equal says that both have the same names with the same values.
 func (t Texts) Equal(o Texts) bool {
-	return slices.Equal(t.values, o.values) && (t.names == o.names || slices.Equal(*t.names, *o.names))
+	if t.of == nil || o.of == nil || t.of == o.of {
+		return t.of == o.of
+	}
+	return slices.Equal(t.of.values, o.of.values) && (t.of.names == o.of.names || slices.Equal(*t.of.names, *o.of.names))
 }

@@ -29,7 +29,13 @@ type Look struct {
 
 // Begin starts a list; began is the time before its first page was asked for.
 func (s *Snapshot) Begin(began time.Time, scope Scope) *Look {
-	return &Look{snapshot: s, began: began, scope: scope}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	expected := len(s.active)
+	if scope == Everything {
+		expected = len(s.entries)
+	}
+	return &Look{snapshot: s, began: began, scope: scope, runs: make([]backend.Run, 0, expected)}
 }
 
 // Add takes in one page.
