@@ -54,6 +54,16 @@ func newMLflow(id string, tags map[string]string) *mlflowServer {
 		s.wrote()
 		answer(w, map[string]any{})
 	})
+	mux.HandleFunc("POST "+api+"runs/set-tag", func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ Key, Value string }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.set(in.Key, in.Value)
+		s.wrote()
+		answer(w, map[string]any{})
+	})
 	mux.HandleFunc("POST "+api+"runs/delete-tag", func(w http.ResponseWriter, r *http.Request) {
 		var in struct{ Key string }
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {

@@ -59,9 +59,10 @@ const (
 	batchTime = 3 * time.Second
 )
 
-// Rate keeps a fault of ours from flooding a server. It is above what a server of one's own does with one tag a request;
-// what spares the server is that a project has no more than eight requests under way.
-var Rate = transport.Rate{PerSecond: 500, Burst: 100}
+// Rate is above what a server of one's own does with one tag a request. What spares the server is how many requests all
+// projects have under way: a worker of MLflow has 15 connections to its database as it comes, and what finds none within
+// 30 seconds fails.
+var Rate = transport.Rate{PerSecond: 500, Burst: 100, UnderWay: 12}
 
 // Client is a backend.Backend. It remembers which experiments there are, and no run.
 type Client struct {

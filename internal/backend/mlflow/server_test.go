@@ -220,7 +220,7 @@ func TestForbiddenExperimentHarmsNoOther(t *testing.T) {
 	readOnly, ours := run(t, mlflowtest.Run{Experiment: e}), run(t, mlflowtest.Run{Experiment: e})
 	proxy := backendtest.NewProxy(t, server.URL)
 	proxy.Inject(backendtest.Rule{Fault: backendtest.Answer(http.StatusForbidden, "Permission denied"), Match: func(r backendtest.Request) bool {
-		return strings.HasSuffix(r.Path, "/log-batch") && strings.Contains(string(r.Body), readOnly)
+		return strings.HasSuffix(r.Path, "/set-tag") && strings.Contains(string(r.Body), readOnly)
 	}})
 	set := func(backend.Run) (tags.Edit, error) { return tags.Edit{Set: tags.Set{"k": "v"}}, nil }
 	c := client(t, mlflow.Config{TrackingURI: proxy.URL, Experiments: []string{name}})

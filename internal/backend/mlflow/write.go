@@ -52,6 +52,11 @@ func (c *Client) write(ctx context.Context, run string, part tags.Edit) error {
 	if len(part.Remove) > 0 {
 		return c.deleteTag(ctx, run, part.Remove[0])
 	}
+	if len(part.Set) == 1 { // log-batch with one tag takes the server a fifth longer
+		for key, value := range part.Set {
+			return c.setTag(ctx, run, key, value)
+		}
+	}
 	batch := make([]wireTag, 0, len(part.Set))
 	for _, key := range slices.Sorted(maps.Keys(part.Set)) {
 		batch = append(batch, wireTag{Key: key, Value: part.Set[key]})
@@ -62,6 +67,16 @@ func (c *Client) write(ctx context.Context, run string, part tags.Edit) error {
 	}{run, batch}
 	_, err := c.do(ctx, call{op: changeOp, method: http.MethodPost, path: "runs/log-batch", in: in})
 	return writeProblem(run, part, err)
+}
+
+func (c *Client) setTag(ctx context.Context, run, key, value string) error {
+	in := struct {
+		RunID string `json:"run_id"`
+		Key   string `json:"key"`
+		Value string `json:"value"`
+	}{run, key, value}
+	_, err := c.do(ctx, call{op: changeOp, method: http.MethodPost, path: "runs/set-tag", in: in})
+	return writeProblem(run, tags.Edit{Set: tags.Set{key: value}}, err)
 }
 
 // deleteTag takes a tag off; it is no error if it is off already. The server says 404 for both a missing tag and a

@@ -41,6 +41,8 @@ type Limiter struct {
 	backOffs    int // in a row
 	usedAt      time.Time
 	waiters     []*waiter // in the order in which they came
+	most        int       // requests under way at once; 0: any number
+	underWay    int
 	granted     int
 	sinceSeen   int // requests since the server last told its budget
 	seen        limits
@@ -59,7 +61,7 @@ func NewLimiter(c clock.Clock, perSecond float64, burst int) *Limiter {
 	return l
 }
 
-// Wait returns when a request may go. It ends early, with RateLimited, where the server's pause is longer than the
+// Wait returns when a request may go; its end is told by Done. It ends early, with RateLimited, where the server's pause is longer than the
 // context has time, and with an error that wraps the context's when that ends.
 func (l *Limiter) Wait(ctx context.Context, priority backend.Priority) error {
 	me := &waiter{priority: priority, wake: make(chan struct{}, 1)}
@@ -74,7 +76,7 @@ func (l *Limiter) Wait(ctx context.Context, priority backend.Priority) error {
 		}
 		var timer clock.Timer
 		var due <-chan time.Time
-		if l.next() == me {
+		if l.next() == me && (l.most == 0 || l.underWay < l.most) {
 			delay := l.delay(now)
 			if delay <= 0 {
 				l.take(now)
@@ -93,6 +95,16 @@ func (l *Limiter) Wait(ctx context.Context, priority backend.Priority) error {
 			timer.Stop()
 		}
 		l.mu.Lock()
+	}
+}
+
+// Done says that a request which Wait let go has ended.
+func (l *Limiter) Done() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.underWay--
+	if len(l.waiters) > 0 {
+		wake(l.next())
 	}
 }
 
@@ -168,6 +180,7 @@ func (l *Limiter) fill(now time.Time) {
 
 func (l *Limiter) take(now time.Time) {
 	l.tokens--
+	l.underWay++
 	l.usedAt = now
 	l.sinceSeen++
 	if len(l.waiters) > 1 {

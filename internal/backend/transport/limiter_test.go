@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -106,6 +107,35 @@ func TestABurstThenTheRate(t *testing.T) {
 			t.Errorf("grants (-want +got):\n%s", diff)
 		}
 	})
+}
+
+func TestNoMoreThanSoManyAreUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiters(real).For("mlflow:5000", Fingerprint(""), Rate{PerSecond: 1000, Burst: 100, UnderWay: 2})
+		got := queueUp(l, backend.PriorityFullLook, backend.PriorityFullLook, backend.PriorityFullLook, backend.PriorityEdit)
+		for range 2 { // each end lets one more go, the most urgent first
+			pass(time.Minute)
+			l.Done()
+			synctest.Wait()
+		}
+		want := []grant{{"3/0", 0}, {"3/1", 0}, {"0/3", time.Minute}, {"3/2", 2 * time.Minute}}
+		if diff := gocmp.Diff(want, got()); diff != "" {
+			t.Errorf("grants (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestARequestThatFailsIsNotUnderWay(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+	limiter := NewLimiters(real).For("h", Fingerprint(""), Rate{PerSecond: 1000, Burst: 100, UnderWay: 1})
+	client := newClient(t, Options{Limiter: limiter})
+	for _, r := range []Request{{Method: "GET", URL: s.URL}, {Method: "no method", URL: s.URL}, {Method: "GET", URL: s.URL}} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		if _, err := client.Do(ctx, r); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", r.Method, err)
+		}
+		cancel()
+	}
 }
 
 func TestAPauseHoldsEverybodyBackAndBoundsTheWait(t *testing.T) {

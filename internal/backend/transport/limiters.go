@@ -28,10 +28,12 @@ type limiterKey struct {
 	credential [sha256.Size]byte
 }
 
-// Rate is how many requests may go a second, and how many at once after a rest.
+// Rate is how many requests may go a second, and how many right after each other after a rest.
 type Rate struct {
 	PerSecond float64
 	Burst     int
+	// UnderWay is how many may be without an answer at a time; 0 is any number.
+	UnderWay int
 }
 
 // NewLimiters makes an empty set.
@@ -39,7 +41,7 @@ func NewLimiters(c clock.Clock) *Limiters {
 	return &Limiters{clock: c, all: map[limiterKey]*Limiter{}}
 }
 
-// WithRate gives all limiters made from now on this rate, whatever For is called with. Call it before the set is shared.
+// WithRate gives all limiters made from now on this rate, whatever For is called with, and lets any number be under way. Call it before the set is shared.
 func (s *Limiters) WithRate(perSecond float64, burst int) *Limiters {
 	s.fixed = &Rate{PerSecond: perSecond, Burst: burst}
 	return s
@@ -66,6 +68,7 @@ func (s *Limiters) For(host string, credentialFingerprint [sha256.Size]byte, rat
 			rate = *s.fixed
 		}
 		l = NewLimiter(s.clock, rate.PerSecond, rate.Burst)
+		l.most = rate.UnderWay
 		s.all[key] = l
 	}
 	l.touch(now)

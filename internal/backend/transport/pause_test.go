@@ -27,8 +27,8 @@ func TestRetryAfterPausesAllThatShareTheLimiter(t *testing.T) {
 		_, _ = io.WriteString(w, `{}`)
 	})
 	limiters := NewLimiters(clk)
-	one := newClient(t, Options{Clock: clk, Limiter: limiters.For("h", Fingerprint("key"), Rate{50, 100})})
-	two := newClient(t, Options{Clock: clk, Limiter: limiters.For("H", Fingerprint("key"), Rate{50, 100})})
+	one := newClient(t, Options{Clock: clk, Limiter: limiters.For("h", Fingerprint("key"), Rate{PerSecond: 50, Burst: 100})})
+	two := newClient(t, Options{Clock: clk, Limiter: limiters.For("H", Fingerprint("key"), Rate{PerSecond: 50, Burst: 100})})
 	soon, cancel := context.WithDeadline(t.Context(), time.Now().Add(time.Hour))
 	defer cancel()
 

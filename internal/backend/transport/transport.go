@@ -194,6 +194,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 			seen.Outcome = OutcomeWaited
 			return Response{}, withOp(err, r.Op)
 		}
+		defer c.options.Limiter.Done()
 	}
 	began := c.options.Clock.Now()
 	response, err := c.send(ctx, target, r)
