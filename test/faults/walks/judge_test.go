@@ -30,10 +30,10 @@ func (w *world) onWrite(run wandbtest.Run, list []string) {
 		switch {
 		case tag == foreign:
 			w.problem("foreign tag %q is taken off run %s", tag, run.ID)
-		case !w.named[run.ID][tag] && !ours.byRule[tag] && !w.put[run.ID][tag]:
-			w.problem("tag %q is taken off run %s, and nobody here ever named it", tag, run.ID)
 		case tag == unique:
 			w.judgeUnique(run.ID)
+		case !w.named[run.ID][tag] && !ours.byRule[tag] && !w.put[run.ID][tag]:
+			w.problem("tag %q is taken off run %s, and nobody here ever named it", tag, run.ID)
 		case !ours.leaving[tag] && !listed[tag]:
 			w.problem("tag %q is taken off run %s before any record of ours says so", tag, run.ID)
 		}
@@ -42,6 +42,9 @@ func (w *world) onWrite(run wandbtest.Run, list []string) {
 
 // judgeUnique says what is wrong where the unique tag leaves a run. The caller holds mu.
 func (w *world) judgeUnique(from string) {
+	if !w.claimed {
+		w.problem("the unique tag is taken off run %s, and nobody ever declared it", from)
+	}
 	for _, id := range runIDs {
 		if run, ok := w.tracked(id); ok && id != from && slices.Contains(run.Tags, unique) {
 			return

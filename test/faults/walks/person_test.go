@@ -117,11 +117,10 @@ func (w *world) noted(o *object) {
 	if o.run.Spec.TagPolicy != v1alpha1.TagPolicyMerge { // a label that was taken off and not seen to be is let go of
 		w.excuse(o.id, declarable...)
 	}
-	if w.declarers() == 0 {
-		w.mu.Lock()
-		w.loose = true
-		w.mu.Unlock()
-	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.claimed = w.claimed || slices.Contains(o.run.Spec.Tags, unique)
+	w.loose = w.loose || w.declarers() == 0
 }
 
 // create makes the object, which begins with a tag and with tags that go with it.

@@ -77,6 +77,8 @@ type world struct {
 	put      map[string]map[string]bool // by run: on it by us for a TrainingRun, and by nobody else since
 	// loose says that nobody declared the unique tag at some moment that the cache may show yet.
 	loose bool
+	// claimed says that somebody declared it once.
+	claimed bool
 }
 
 func newWorld(ctx context.Context, suite *controllerstest.Suite, t tester, second v1alpha1.TagPolicy) *world {
