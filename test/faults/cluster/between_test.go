@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -57,13 +58,16 @@ func newBetween(t *testing.T) *between {
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: transport, FlushInterval: -1,
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }, // as without a proxy
 	}
-	front := httptest.NewServer(b)
+	front := httptest.NewTLSServer(b) // over plain HTTP no credential is sent
 	t.Cleanup(func() {
 		front.CloseClientConnections()
 		front.Close()
 	})
 	b.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
-	must(t, controlplane.WriteKubeconfig(b.kubeconfig, &rest.Config{Host: front.URL, BearerToken: config.BearerToken}))
+	must(t, controlplane.WriteKubeconfig(b.kubeconfig, &rest.Config{
+		Host: front.URL, BearerToken: config.BearerToken,
+		TLSClientConfig: rest.TLSClientConfig{CAData: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})},
+	}))
 	return b
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,18 +15,20 @@ import (
 	"github.com/runtag/runtag/test/stage"
 )
 
-// restores are ways in which an object comes back from a backup.
-var restores = []struct {
+// restore is a way in which an object comes back from a backup.
+type restore struct {
 	name, reason string
 	// change makes of what was saved what is restored.
 	change func(*v1alpha1.TrainingRun)
 	// old is a backup from before the last changes.
 	old bool
-}{
+}
+
+// restores are those that go well whenever the status comes.
+var restores = []restore{
 	{"as it was", "nothing is to be done", func(*v1alpha1.TrainingRun) {}, false},
 	{"old", "what was declared then is declared again, and what came later is nobody's now", func(*v1alpha1.TrainingRun) {}, true},
 	{"without status", "most tools leave it out", func(r *v1alpha1.TrainingRun) { r.Status = v1alpha1.TrainingRunStatus{} }, false},
-	{"without labels", "status knows which there were", func(r *v1alpha1.TrainingRun) { r.Labels = nil }, false},
 	{"without either", "the spec is what is left", func(r *v1alpha1.TrainingRun) {
 		r.Labels, r.Status = nil, v1alpha1.TrainingRunStatus{}
 	}, false},
@@ -36,9 +39,15 @@ var restores = []struct {
 	}, false},
 }
 
+// withoutLabels has to come whole: where the status comes after the manager has labelled the object anew, what it says of
+// a person's labels looks as if that person had taken them off.
+var withoutLabels = restore{
+	"without labels", "status knows which there were", func(r *v1alpha1.TrainingRun) { r.Labels = nil }, false,
+}
+
 // foreignStatus is the memory of another run, which calls the foreign tag its own, and has taken it off.
 func foreignStatus(r *v1alpha1.TrainingRun) {
-	r.Status.Run.UID = "another run"
+	r.Status.Run.UID = anotherUID
 	r.Status.AppliedTags = append(r.Status.AppliedTags, v1alpha1.AppliedTag{Name: foreign})
 	r.Status.RemovedTags = []v1alpha1.RemovedTag{{Name: foreign, At: metav1.Now(), Gone: true}}
 }
@@ -50,14 +59,15 @@ func TestRestore(t *testing.T) {
 	for name, tt := range map[string]struct {
 		reason string
 		late   bool
+		ways   []restore
 	}{
-		"before the manager looks": {"it sees the object whole", false},
-		"after the manager looked": {"the status is replaced under its hands", true},
+		"before the manager looks": {"it sees the object whole", false, append(slices.Clone(restores), withoutLabels)},
+		"after the manager looked": {"the status is replaced under its hands", true, restores},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := startManager(t)
 			w := newWorld(t, 0)
-			saved := w.save(t)
+			saved := w.save(t, tt.ways)
 			if !tt.late {
 				must(t, m.Pause())
 			}
@@ -88,33 +98,33 @@ func TestRestore(t *testing.T) {
 }
 
 // save makes a run for each way to restore it, and deletes the objects again; the tags stay.
-func (w *world) save(t *testing.T) []*v1alpha1.TrainingRun {
+func (w *world) save(t *testing.T, ways []restore) []*v1alpha1.TrainingRun {
 	t.Helper()
-	for i := range restores {
+	for i := range ways {
 		w.addRun(t, runID(i))
 		must(t, cluster.Admin.Create(t.Context(), w.run(runID(i), "spec-tag")))
 		w.wants(runID(i), "spec-tag", true)
 		w.label(t, runID(i), "label-tag", true)
 	}
 	w.expectAll(t)
-	saved := make([]*v1alpha1.TrainingRun, len(restores))
-	for i, restore := range restores {
+	saved := make([]*v1alpha1.TrainingRun, len(ways))
+	for i, way := range ways {
 		var err error
 		saved[i], err = w.get(t.Context(), runID(i))
 		must(t, err)
-		if restore.old {
+		if way.old {
 			w.label(t, runID(i), "label-tag", false)
 			w.label(t, runID(i), "newer", true)
 		}
 	}
 	w.expectAll(t)
-	for i, restore := range restores {
+	for i, way := range ways {
 		must(t, cluster.Admin.Delete(t.Context(), w.run(runID(i))))
 		expectGone(t, goesWithin, w.run(runID(i)))
-		if restore.old {
+		if way.old {
 			w.wants(runID(i), "label-tag", true)
 		}
-		restore.change(saved[i])
+		way.change(saved[i])
 		saved[i].ObjectMeta = metav1.ObjectMeta{
 			Namespace: w.namespace, Name: runID(i), Labels: maps.Clone(saved[i].Labels), Annotations: saved[i].Annotations,
 		}

@@ -27,6 +27,8 @@ const (
 	secretName  = "wandb"
 	secretKey   = "api-key"
 	labelPrefix = "tag.runtag.dev/"
+	// anotherUID is of no run here.
+	anotherUID = "another run"
 )
 
 // world is a namespace with a project on a tracker of its own, and what people want of its runs.
@@ -162,6 +164,9 @@ func (w *world) check(run *v1alpha1.TrainingRun) error {
 	want := slices.Sorted(slices.Values(append([]string{foreign}, w.want[id]...)))
 	if got := w.tagsOf(id); !slices.Equal(got, want) {
 		return fmt.Errorf("%s has the tags %q on the tracker, want %q", id, got, want)
+	}
+	if run.Status.Run == nil || run.Status.Run.UID == anotherUID {
+		return fmt.Errorf("the status of %s is about another run: %+v", id, run.Status.Run)
 	}
 	var labelled []string
 	for label := range maps.Keys(run.Labels) {
