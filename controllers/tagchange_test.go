@@ -2,14 +2,18 @@ package controllers_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -247,6 +251,34 @@ var _ = Describe("A TagChange", func() {
 		h.ExpectTagsOn("run-0000", "wip")
 		h.ExpectTagsOn("run-0249", "debug")
 	})
+
+	DescribeTable("counts what it did though the status could not be written at first", func(problem error) {
+		runs(3, "debug")
+		var sent atomic.Bool
+		h.Tracker.BeforeRequests(func(r wandbtest.Request) {
+			if r.Operation == controllerstest.OpWrite {
+				sent.Store(true)
+			}
+		})
+		failed := false
+		h.API.FailWrites(func(w controllerstest.Write) error {
+			if failed || !sent.Load() || w.Kind != "TagChange" {
+				return nil
+			}
+			failed = true
+			return problem
+		})
+		change := bulkChange("fix", "debug", renames("debug", "wip"))
+		apply(change)
+		Expect(failed).To(BeTrue())
+		h.Refresh(change)
+		Expect(change.Status.Changed).To(HaveValue(BeEquivalentTo(3)))
+		Expect(change.Status.Progress).To(Equal("3/3"))
+		Expect(change.Status.Sample).To(HaveLen(3))
+	},
+		Entry("for a conflict", apierrors.NewConflict(schema.GroupResource{Resource: "tagchanges"}, "fix", errors.New("somebody was faster"))),
+		Entry("for a failure", apierrors.NewInternalError(errors.New("broken"))),
+	)
 
 	It("is undone where nobody changed the tags since", func() {
 		runs(20, "debug")

@@ -76,7 +76,7 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	for _, phase := range c.phases {
 		done, err := phase(ctx, s)
 		if err != nil {
-			return c.failed(err)
+			return c.failed(s, err)
 		}
 		if done {
 			break
@@ -87,7 +87,7 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	s.summarize()
 	if err := c.writeStatus(ctx, s); err != nil {
-		return c.failed(err)
+		return c.failed(s, err)
 	}
 	c.announce(s)
 	for _, follow := range s.after {
@@ -97,8 +97,13 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: s.due, Priority: &priority}, nil
 }
 
-// failed turns an error of the API server into a result. A conflict is no error: the object changed meanwhile.
-func (c *Controller) failed(err error) (reconcile.Result, error) {
+// failed turns an error of the API server into a result. A conflict is no error: the object changed meanwhile. Results
+// that were taken and are not in the stored status are in no memory either, so the next pass takes up the change as after
+// a restart.
+func (c *Controller) failed(s *scope, err error) (reconcile.Result, error) {
+	if !equality.Semantic.DeepEqual(s.stored.Status, s.change.Status) {
+		c.forget(s.key())
+	}
 	switch {
 	case apierrors.IsConflict(err):
 		return reconcile.Result{RequeueAfter: conflictDelay}, nil
