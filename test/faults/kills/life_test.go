@@ -244,12 +244,13 @@ func (l *life) rest(t *testing.T) endstate.State {
 // expect waits until the state is that of another life, and suspends the project.
 func (l *life) expect(t *testing.T, want endstate.State) {
 	t.Helper()
+	diff := ""
 	l.eventually(t, "the end is that of a life without a kill", func(ctx context.Context) error {
 		now, err := l.state(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w; before that it differed:\n%s", err, diff)
 		}
-		if diff := want.Diff(now); diff != "" {
+		if diff = want.Diff(now); diff != "" {
 			return fmt.Errorf("it differs:\n%s", diff)
 		}
 		return nil
