@@ -19,18 +19,18 @@ const goesWithin = 3 * time.Minute
 func TestNamespaceDeleted(t *testing.T) {
 	fullOnly(t)
 	for name, tt := range map[string]struct {
-		reason string
-		away   bool // the tracker answers nobody
-		want   int  // runs that keep a tag of ours
+		reason  string
+		objects int
+		away    bool // the tracker answers nobody
+		want    int  // runs that keep a tag of ours
 	}{
-		"the tracker is there": {"the last good client takes the tags off though the Secret has gone", false, 0},
-		"the tracker is away":  {"nothing can be taken off, and the namespace goes all the same", true, 500},
+		"the tracker is there": {"the last good client takes the tags off though the Secret has gone", 500, false, 0},
+		"the tracker is away":  {"nothing can be taken off, and the namespace goes all the same", 100, true, 100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := startManager(t)
 			w := newWorld(t, 0)
-			const objects = 500
-			for i := range objects {
+			for i := range tt.objects {
 				w.addRun(t, runID(i))
 				run := w.run(runID(i), "ours")
 				run.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRemoveTags
@@ -47,7 +47,7 @@ func TestNamespaceDeleted(t *testing.T) {
 			expectGone(t, goesWithin, namespace)
 			t.Logf("it was gone after %s", time.Since(began).Round(time.Second))
 			left := 0
-			for i := range objects {
+			for i := range tt.objects {
 				switch got := w.tagsOf(runID(i)); {
 				case slices.Equal(got, []string{foreign, "ours"}):
 					left++
@@ -59,7 +59,7 @@ func TestNamespaceDeleted(t *testing.T) {
 				t.Errorf("%s: %d runs keep a tag of ours, want %d", tt.reason, left, tt.want)
 			}
 			must(t, m.Running())
-			record(t, "objects with finalizers in a namespace that was deleted, where "+name, objects)
+			record(t, "objects with finalizers in a namespace that was deleted, where "+name, tt.objects)
 			record(t, "runs that kept a tag of them, where "+name, left)
 		})
 	}
