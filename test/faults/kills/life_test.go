@@ -103,8 +103,9 @@ func (l *life) begin(t *testing.T) {
 	if err := l.watch.writes(ctx, l.op.stage.Admin, l.namespace); err != nil {
 		t.Fatal(err)
 	}
-	for id, tags := range map[string][]string{"a": {"bad"}, "b": nil, "c": nil, "d": {"debug"}} {
-		if _, err := l.tracker.AddRun(wandbtest.Run{Entity: entity, Project: projectName, ID: id, State: "finished", Tags: append(tags, foreign)}); err != nil {
+	for _, run := range []wandbtest.Run{{ID: "a", Tags: []string{"bad"}}, {ID: "b"}, {ID: "c"}, {ID: "d", Tags: []string{"debug"}}} {
+		run.Entity, run.Project, run.State, run.Tags = entity, projectName, "finished", append(run.Tags, foreign)
+		if _, err := l.tracker.AddRun(run); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,6 +22,9 @@ const (
 	seedVariable = "RUNTAG_FAULTS_SEED"
 	fullLives    = 40
 	shortLives   = 2
+	// A kill is at one of the first so many calls of its kind, which each life makes.
+	mostAsked = 36
+	mostWrote = 32
 )
 
 // TestKilled lives the story without a kill, and then with one each time.
@@ -49,7 +52,7 @@ func TestKilled(t *testing.T) {
 	t.Logf("a life takes %d requests to the tracker and %d writes to the API server", asked, wrote)
 	killed := map[when]int{}
 	for n := range facts.Pick(shortLives, fullLives) {
-		k := draw(random, asked, wrote)
+		k := draw(random)
 		t.Logf("life %d: killed %s", n, k)
 		l := newLife(t, op)
 		l.live(t, k)
@@ -118,14 +121,14 @@ type kill struct {
 
 func (k *kill) String() string { return fmt.Sprintf("%s, the %d.", k.when, k.n) }
 
-// draw draws a kill. It is among the first calls of a whole life, since another life may take some fewer.
-func draw(random *rand.Rand, asked, wrote int) *kill {
+// draw draws a kill.
+func draw(random *rand.Rand) *kill {
 	k := &kill{when: []when{beforeRequest, afterRequest, afterWrite}[random.IntN(3)]}
-	most := asked
+	most := mostAsked
 	if k.when == afterWrite {
-		most = wrote
+		most = mostWrote
 	}
-	k.n = 1 + random.IntN(max(1, most*4/5))
+	k.n = 1 + random.IntN(most)
 	return k
 }
 
