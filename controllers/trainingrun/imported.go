@@ -21,7 +21,7 @@ func Imported(run *v1alpha1.TrainingRun) bool { return run.Labels[mirror.Importe
 // finalizers, or its labels, those for tags included. One with an edit that no pass has read yet is touched.
 func Untouched(run *v1alpha1.TrainingRun) bool {
 	if !Imported(run) || run.Generation != 1 || len(run.Annotations)+len(run.Finalizers)+len(run.OwnerReferences) > 0 ||
-		!run.DeletionTimestamp.IsZero() || run.Status.ObservedDeclarations != declarationsHash(run) {
+		!run.DeletionTimestamp.IsZero() || run.Status.ObservedDeclarations != DeclarationsHash(run) {
 		return false
 	}
 	for _, t := range run.Status.Tags {

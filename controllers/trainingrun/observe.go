@@ -25,7 +25,7 @@ func (c *Controller) needsRead(s *scope) bool {
 	if s.run.Annotations[v1alpha1.AnnotationLookAt] == "" {
 		return false
 	}
-	hash := declarationsHash(s.run)
+	hash := DeclarationsHash(s.run)
 	if s.run.Status.ObservedDeclarations == hash {
 		return false
 	}

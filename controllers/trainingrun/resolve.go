@@ -136,7 +136,7 @@ func (c *Controller) refuseDuplicate(ctx context.Context, s *scope) (bool, error
 			}
 			s.stop(stalled(v1alpha1.ReasonDuplicateRun, fmt.Sprintf(
 				"TrainingRun %s stands for run %s already: delete one of the two", other.Name, s.id)))
-			if Imported(s.run) && s.run.Status.ObservedDeclarations != declarationsHash(s.run) {
+			if Imported(s.run) && s.run.Status.ObservedDeclarations != DeclarationsHash(s.run) {
 				s.due(soon) // whether anybody touched it can be said when its status is written
 			}
 			return true, nil

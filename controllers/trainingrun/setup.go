@@ -213,7 +213,7 @@ func statusReplaced(e event.UpdateEvent) bool {
 	if known := KnownRun(before).UID; known != "" && known != KnownRun(now).UID {
 		return true
 	}
-	return before.Status.ObservedDeclarations != now.Status.ObservedDeclarations && now.Status.ObservedDeclarations != declarationsHash(now)
+	return before.Status.ObservedDeclarations != now.Status.ObservedDeclarations && now.Status.ObservedDeclarations != DeclarationsHash(now)
 }
 
 // Relevant lets by what a person can have changed; the status is our own, unless a backup is restored.

@@ -20,7 +20,7 @@ func TestOnlyWhatAPersonChangesIsRelevant(t *testing.T) {
 		{reason: "the status is our own", change: func(r *v1alpha1.TrainingRun) { r.Status.TagCount = 3; r.ResourceVersion = "2" }, want: false},
 		{reason: "so is the finalizer", change: func(r *v1alpha1.TrainingRun) { r.Finalizers = []string{v1alpha1.Finalizer} }, want: false},
 		{reason: "the status follows an edit", change: func(r *v1alpha1.TrainingRun) {
-			r.Status.ObservedDeclarations = declarationsHash(r)
+			r.Status.ObservedDeclarations = DeclarationsHash(r)
 		}, want: false},
 		{reason: "a backup brings the status of another run", change: func(r *v1alpha1.TrainingRun) { r.Status.Run.UID = "other" }, want: true},
 		{reason: "a backup brings the status of other declarations", change: func(r *v1alpha1.TrainingRun) {

@@ -261,8 +261,9 @@ func endedAt(r *v1alpha1.RunStatus) time.Time {
 	return time.Unix(0, 0)
 }
 
-// declarationsHash is the same as long as nothing changes that a person declares or asks for.
-func declarationsHash(run *v1alpha1.TrainingRun) string {
+// DeclarationsHash is what status.observedDeclarations says once a pass has seen all that the object declares and asks for
+// now; it is the same as long as nothing of that changes.
+func DeclarationsHash(run *v1alpha1.TrainingRun) string {
 	hash := fnv.New64a()
 	spec, err := json.Marshal(run.Spec)
 	if err != nil { // plain strings always marshal

@@ -23,7 +23,7 @@ func (c *Controller) summarize(s *scope) {
 		}
 	}
 	s.run.Status.ObservedGeneration = s.run.Generation
-	s.run.Status.ObservedDeclarations = declarationsHash(s.run)
+	s.run.Status.ObservedDeclarations = DeclarationsHash(s.run)
 	kstatus.Set(&s.run.Status.Conditions, s.run.Generation, s.state)
 	if linked := meta.FindStatusCondition(s.run.Status.Conditions, v1alpha1.ConditionLinked); linked != nil {
 		linked.ObservedGeneration = s.run.Generation // no part of spec but podSelector bears on it, and that was heeded

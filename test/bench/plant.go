@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/controllers/trainingrun"
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
 )
 
@@ -81,16 +82,13 @@ func (c *crowd) known(ctx context.Context, project string, n int) error {
 func copyOf(template []byte, project string, i int) ([]byte, error) {
 	text := strings.ReplaceAll(string(template), runID(0), runID(i))
 	text = strings.ReplaceAll(text, wandbtest.StorageID(entity, project, runID(0)), wandbtest.StorageID(entity, project, runID(i)))
-	var object map[string]any
-	if err := json.Unmarshal([]byte(text), &object); err != nil {
+	var run v1alpha1.TrainingRun
+	if err := json.Unmarshal([]byte(text), &run); err != nil {
 		return nil, fmt.Errorf("read a TrainingRun as etcd has it: %w", err)
 	}
-	metadata, ok := object["metadata"].(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("a TrainingRun as etcd has it is without metadata: %.100s", text)
-	}
-	metadata["uid"] = string(uuid.NewUUID())
-	return json.Marshal(object)
+	run.UID = uuid.NewUUID()
+	run.Status.ObservedDeclarations = trainingrun.DeclarationsHash(&run)
+	return json.Marshal(run)
 }
 
 func etcdKey(namespace, name string) string {
