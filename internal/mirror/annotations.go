@@ -20,6 +20,9 @@ const (
 	AnnotationIgnore = IdentityPrefix + "ignore"
 )
 
+// MostListed is how many tags an annotation may list, and AnnotationTags and AnnotationAdd together: as many as spec.tags.
+const MostListed = 128
+
 // Lists are the tag lists in an object's annotations.
 type Lists struct {
 	Tags, Add, Remove []string
@@ -37,16 +40,28 @@ func ReadLists(annotations map[string]string) Lists {
 			continue
 		}
 		names, ok := parseList(text)
-		if !ok {
-			if l.Unread == nil {
-				l.Unread = map[string]string{}
-			}
-			l.Unread[key] = fmt.Sprintf(`annotation %s is not a JSON list of tags, such as ["a tag", "another/one"]: correct it`, key)
-			continue
+		switch {
+		case !ok:
+			l.unread(key, `annotation %s is not a JSON list of tags, such as ["a tag", "another/one"]: correct it`)
+		case len(names) > MostListed:
+			l.unread(key, fmt.Sprintf("annotation %%s lists %d tags: leave at most %d", len(names), MostListed))
+		default:
+			*into = names
 		}
-		*into = names
+	}
+	if n := len(l.Declared()); n > MostListed {
+		l.unread(AnnotationAdd, fmt.Sprintf("annotation %%s would make %d tags of those in %s: leave at most %d", n, AnnotationTags, MostListed))
+		l.Add = nil
 	}
 	return l
+}
+
+// unread notes what is wrong with an annotation, whose name stands for %s.
+func (l *Lists) unread(key, problem string) {
+	if l.Unread == nil {
+		l.Unread = map[string]string{}
+	}
+	l.Unread[key] = fmt.Sprintf(problem, key)
 }
 
 // parseList reads a JSON list of strings, and nothing else: null might be meant for anything.

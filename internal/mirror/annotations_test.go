@@ -2,6 +2,8 @@ package mirror
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"unicode/utf8"
@@ -127,4 +129,36 @@ func FuzzLists(f *testing.F) {
 			t.Fatalf("%q is written as %q and read back as %q", text, Text(l.Declared()), back.Declared())
 		}
 	})
+}
+
+func TestListsThatAreTooLong(t *testing.T) {
+	list := func(from, to int) string {
+		var names []string
+		for n := from; n < to; n++ {
+			names = append(names, fmt.Sprint(n))
+		}
+		return Text(names)
+	}
+	tests := map[string]struct {
+		reason      string
+		annotations map[string]string
+		unread      []string
+	}{
+		"as many as may be":    {"they are read", map[string]string{AnnotationTags: list(0, 100), AnnotationAdd: list(72, 128)}, nil},
+		"too many in one":      {"a list of any length would take any time", map[string]string{AnnotationTags: list(0, 40_000)}, []string{AnnotationTags}},
+		"too many to take off": {"nor is that read", map[string]string{AnnotationRemove: list(0, 129)}, []string{AnnotationRemove}},
+		"too many together":    {"what is added would make the list too long", map[string]string{AnnotationTags: list(0, 100), AnnotationAdd: list(100, 129)}, []string{AnnotationAdd}},
+		"removals count":       {"what is taken off makes room", map[string]string{AnnotationTags: list(0, 128), AnnotationAdd: list(128, 129), AnnotationRemove: list(0, 1)}, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			read := ReadLists(test.annotations)
+			if got := slices.Collect(maps.Keys(read.Unread)); !slices.Equal(got, test.unread) {
+				t.Errorf("%s: unread are %v, want %v", test.reason, read.Unread, test.unread)
+			}
+			if len(test.unread) > 0 && len(read.Settled()) > 0 {
+				t.Errorf("%s: %v would change", test.reason, read.Settled())
+			}
+		})
+	}
 }
