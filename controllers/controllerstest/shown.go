@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // Shown is all that people can see of the operator so far, by place: log, errors, events, objects, metrics, and what was
@@ -23,4 +25,11 @@ func (h *Harness) Shown() map[string]string {
 		places["a metric"] += family.String()
 	}
 	return places
+}
+
+// Condition is one condition of an object as it is now; nil where it has none.
+func (h *Harness) Condition(obj client.Object, kind string) *metav1.Condition {
+	h.t.Helper()
+	h.Refresh(obj)
+	return conditionOf(obj, kind)
 }
