@@ -36,6 +36,7 @@ func quiet(ctx context.Context, b *bench) (row report.Row, err error) {
 	s := controllerstest.Start(t, filepath.Join(b.root, "config"))
 	q.h = s.New(ctx, t, controllerstest.Options{Rate: wandb.Rate.PerSecond, Burst: wandb.Rate.Burst, Unchecked: true})
 	t.Cleanup(q.h.Close)
+	q.forget()
 	q.h.Tracker.BeforeRequests(q.note)
 	b.say("   %d TrainingRuns in %d projects", q.runs, q.projects)
 	if err := q.make(ctx, t); err != nil {

@@ -24,4 +24,5 @@ var rows = []row{
 	{7, "Writes to the API server in a change of 10,000 objects", writeRate},
 	{8, "Work in memory: diff, plan, rules, links", pure},
 	{9, "Growth from 1,000 to 100,000 runs", growth},
+	{10, "From a node's condition to the tag, with 1,000 nodes and 10,000 pods", nodes},
 }
