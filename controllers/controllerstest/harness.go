@@ -67,6 +67,12 @@ type Options struct {
 	// Patience is how long, in real time, a pass or a request of a batch may take; 0: a pass 20 s, and batches their own
 	// deadlines.
 	Patience time.Duration
+	// Rate and Burst are the limit for requests of one credential, as transport.Limiters has it; 0: none that a test
+	// reaches. While a pass waits for it, the clock moves on.
+	Rate  float64
+	Burst int
+	// Unchecked leaves out what Settle checks of every object, where there are too many of them.
+	Unchecked bool
 	// OnWrite is called before a write to the tracker is carried out, with the run as it is and the tags that it is going to
 	// have, and takes the place of the check that what is stored covers the write: a test whose people edit objects while
 	// a change is on its way has to know what was stored before. It is called from a goroutine of the tracker.
@@ -260,7 +266,7 @@ func (h *Harness) boot() {
 		Evidence: o.Evidence, Bound: bound, Rules: rules.Set, Ceiling: ceiling, Audit: audit.New(h.Log.Logger()),
 		Jitter: h.options.Jitter,
 		Connector: connect.New(connect.Options{
-			Secrets: live, Policy: policy, Limiters: transport.NewLimiters(h.Clock).WithRate(noLimit, noLimit),
+			Secrets: live, Policy: policy, Limiters: transport.NewLimiters(h.Clock).WithRate(h.rate()),
 			Clock: h.Clock, Observe: own.Request, Version: "test",
 		}),
 	})
@@ -271,6 +277,14 @@ func (h *Harness) boot() {
 		o.Evidence.SeePod(evidence.PodOf(pod))
 	}
 	h.operator = o
+}
+
+// rate is the limit for requests.
+func (h *Harness) rate() (perSecond float64, burst int) {
+	if h.options.Rate == 0 {
+		return noLimit, noLimit
+	}
+	return h.options.Rate, h.options.Burst
 }
 
 // Restart ends the operator without a further pass, as a crash does, and starts another one that sees all objects anew.
