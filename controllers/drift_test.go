@@ -1,10 +1,12 @@
 package controllers_test
 
 import (
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/controllerstest"
@@ -12,6 +14,27 @@ import (
 
 var _ = Describe("Tags that others change", func() {
 	BeforeEach(func(ctx SpecContext) { start(ctx, controllerstest.Options{}) })
+
+	It("tells what we did once, though the answer to the write that says so is lost", func() {
+		h.AddRun("a")
+		run := h.NewRun("a", "baseline")
+		lost := false
+		h.API.LoseAnswers(func(w controllerstest.Write) error {
+			if lost || w.Kind != "TrainingRun" || !strings.Contains(w.Patch, `"history"`) {
+				return nil
+			}
+			lost = true
+			return apierrors.NewTimeoutError("lost", 0)
+		})
+		apply(h.NewProject(), run)
+		Expect(lost).To(BeTrue())
+		h.ExpectTagsOn("a", "baseline")
+		h.ExpectReady(run, v1alpha1.ReasonSynced)
+		Expect(run.Status.History).To(ConsistOf(HaveField("Tag", "baseline")))
+		edit(run, declare("baseline", "more"))
+		h.Refresh(run)
+		Expect(run.Status.History).To(HaveLen(2))
+	})
 
 	It("sees what others add and leaves it alone", func() {
 		h.AddActiveRun("a")

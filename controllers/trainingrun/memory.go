@@ -29,6 +29,10 @@ type memory struct {
 
 	// done are changes that were made and are not in status.history yet.
 	done []v1alpha1.TagHistory
+	// offered is the history, and the first so many of done are in it, of a write of the status that failed as far as we
+	// know: its answer may be lost.
+	offered      []v1alpha1.TagHistory
+	offeredCount int
 
 	// sent is the resourceVersion whose change is in the project's queue; empty while there is none.
 	sent string

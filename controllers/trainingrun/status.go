@@ -37,7 +37,9 @@ func (c *Controller) writeStatus(ctx context.Context, s *scope) error {
 		return nil
 	}
 	patch := client.MergeFromWithOptions(s.stored, client.MergeFromWithOptimisticLock{})
+	history := s.run.Status.History
 	if err := c.Client.Status().Patch(ctx, s.run, patch); err != nil {
+		s.memory.offered, s.memory.offeredCount = history, len(s.memory.done)
 		return fmt.Errorf("write status of TrainingRun %s: %w", s.key(), err)
 	}
 	s.memory.done = nil
@@ -136,6 +138,7 @@ func (s *scope) since(name string, source v1alpha1.TagSource) metav1.Time {
 
 // noteHistory adds what changed since the last status: what we did, and what we see that somebody else did.
 func (s *scope) noteHistory() {
+	s.memory.takeBack(s.stored.Status.History)
 	before, complete := presentTags(&s.stored.Status)
 	if complete && s.stored.Status.Run != nil && s.stored.Status.Run.UID == s.run.Status.Run.UID {
 		for _, change := range tags.Diff(s.setOf(before), s.setOf(s.observed()), s.input.Dialect) {
@@ -154,6 +157,15 @@ func (s *scope) noteHistory() {
 	slices.SortStableFunc(entries, func(a, b v1alpha1.TagHistory) int { return b.Time.Compare(a.Time.Time) })
 	s.run.Status.History = slices.Concat(entries, s.run.Status.History)
 	s.run.Status.History = s.run.Status.History[:min(len(s.run.Status.History), maxHistory)]
+}
+
+// takeBack forgets what turns out to be in the stored history: the write that brought it there was carried out, and its
+// answer was lost.
+func (m *memory) takeBack(stored []v1alpha1.TagHistory) {
+	if m.offeredCount > 0 && equality.Semantic.DeepEqual(stored, m.offered) {
+		m.done = m.done[m.offeredCount:]
+	}
+	m.offered, m.offeredCount = nil, 0
 }
 
 // setOf makes a set of tags by the names that a status lists; a name that was cut stands for itself.
