@@ -21,7 +21,7 @@ const part = "tracker"
 const seedVariable = "RUNTAG_FAULTS_SEED"
 
 // shortShare is how many of the table's rows there are for one that the short form takes.
-const shortShare = 3
+const shortShare = 12
 
 func TestMisbehaviour(t *testing.T) {
 	seed := seedOf(t)
