@@ -19,7 +19,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/runtag/runtag/test/bench/report"
 	"github.com/runtag/runtag/test/stage"
@@ -48,6 +50,7 @@ func main() {
 	only := pflag.IntSlice("only", nil, "numbers of the rows to measure; all by default")
 	profiles := pflag.String("profiles", "", "folder that gets profiles of the manager")
 	pflag.Parse()
+	log.SetLogger(logr.Discard()) // of the clients, which otherwise complain that there is none
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *only, *profiles)
 	stop()
