@@ -13,6 +13,7 @@ TRACKER ?= wandb
 # More arguments: for the manager (run) or for go test (test, unit, e2e), such as ARGS='-run TestPlan'.
 ARGS ?=
 FUZZTIME ?= 60s
+SOAK ?= 30m
 # Numbers of the rows that bench measures, such as 1,4; all by default. PROFILES is a folder that gets profiles.
 BENCH ?=
 PROFILES ?=
@@ -37,7 +38,7 @@ GOTEST = $(TESTENV) go test -json -p 2 -timeout 30m $(RACE)
 ANEW := -count=1
 SUMMARY := go run ./hack/testsummary
 
-.PHONY: help demo build run install uninstall deploy undeploy test unit e2e bench cover fuzz verify generate manifests docs fmt lint tidy vulncheck prepare clean
+.PHONY: help demo build run install uninstall deploy undeploy test unit e2e bench cover fuzz soak verify generate manifests docs fmt lint tidy vulncheck prepare clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +92,9 @@ cover: prepare ## Say the statement coverage of every package below internal/.
 
 faults: build prepare ## Run the fault suite in full (up to an hour) and write docs/reliability.md; FAULTS=calls,walks runs some parts.
 	go run ./test/faults $(if $(FAULTS),--only=$(FAULTS) --mutations=false)
+
+soak: prepare ## Run the manager under random load for SOAK=30m and compare what it holds at the end with the beginning.
+	SOAK=$(SOAK) go test -count=1 -v -timeout 0 ./test/faults/soak
 
 fuzz: ## Run each fuzz target for FUZZTIME.
 	hack/fuzz.sh $(FUZZTIME)

@@ -272,4 +272,3 @@ func checkSize(t *testing.T, h *controllerstest.Harness, run *v1alpha1.TrainingR
 		}
 	}
 }
-

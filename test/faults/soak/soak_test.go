@@ -40,7 +40,7 @@ type sample struct{ heap, goroutines, files float64 }
 
 func TestSoak(t *testing.T) {
 	length, every := duration(t, "SOAK", 10*time.Second), duration(t, "SOAK_SAMPLE", 30*time.Second)
-	every = min(every, length/9)
+	every = min(every, length/3)
 	seed := uint64(time.Now().UnixNano()) //nolint:gosec // a seed is any number
 	if text := os.Getenv("SOAK_SEED"); text != "" {
 		var err error
@@ -130,6 +130,7 @@ type world struct {
 	random  *rand.Rand
 
 	acts, made int
+	movedAt    time.Time // when a project came and another went
 	did        map[string]int
 	names      []string // of projects that are there; each has its namespace
 }
@@ -262,8 +263,9 @@ func (w *world) act() {
 				ProjectRef: v1alpha1.ProjectReference{Name: name}, Select: &v1alpha1.RunSelection{All: true}, Add: []string{tag}, Apply: true,
 			},
 		}))
-	default:
+	case time.Since(w.movedAt) > time.Minute: // the manager keeps the connection of one that is gone for 15 minutes
 		w.did["project"]++
+		w.movedAt = time.Now()
 		w.removeProject(w.random.IntN(len(w.names)))
 		w.addProject()
 	}
