@@ -25,6 +25,8 @@ import (
 // What rows have in common in which runtag adds a tag to many runs beside those who do it in another way.
 
 const (
+	// ours is the project that runtag works on.
+	ours = "runtag"
 	// contestTime is how long one contestant may take.
 	contestTime = 10 * time.Minute
 	// contestPoll is how often it is looked how far a contestant is.
@@ -124,21 +126,21 @@ func (c *cluster) addTrainingRuns(ctx context.Context, project string, ids []str
 
 // label puts a tag's label on all TrainingRuns, as so many people or pipelines at once, and gives the seconds that the API
 // server took for it.
-func (c *cluster) label(ctx context.Context, project, tag string, ids []string) (seconds float64, err error) {
+func (c *cluster) label(ctx context.Context, tag string, ids []string) (seconds float64, err error) {
 	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"labels":{%q:""}}}`, mirror.TagPrefix+tag))
 	began := time.Now()
 	err = each(ctx, len(ids), editors, func(ctx context.Context, i int) error {
-		return c.Admin.Patch(ctx, &v1alpha1.TrainingRun{ObjectMeta: metav1.ObjectMeta{Namespace: project, Name: ids[i]}}, patch)
+		return c.Admin.Patch(ctx, &v1alpha1.TrainingRun{ObjectMeta: metav1.ObjectMeta{Namespace: ours, Name: ids[i]}}, patch)
 	})
 	return time.Since(began).Seconds(), err
 }
 
-// tagChange makes one that adds a tag to all runs of a project.
-func (c *cluster) tagChange(ctx context.Context, project, tag string) (*v1alpha1.TagChange, error) {
+// tagChange makes one that adds a tag to all runs.
+func (c *cluster) tagChange(ctx context.Context, tag string) (*v1alpha1.TagChange, error) {
 	change := &v1alpha1.TagChange{
-		ObjectMeta: metav1.ObjectMeta{Namespace: project, Name: "add-" + tag},
+		ObjectMeta: metav1.ObjectMeta{Namespace: ours, Name: "add-" + tag},
 		Spec: v1alpha1.TagChangeSpec{
-			ProjectRef: v1alpha1.ProjectReference{Name: project}, Select: &v1alpha1.RunSelection{All: true},
+			ProjectRef: v1alpha1.ProjectReference{Name: ours}, Select: &v1alpha1.RunSelection{All: true},
 			Add: []string{tag}, Apply: true, MaxRuns: 10_000,
 		},
 	}

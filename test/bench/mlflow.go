@@ -102,12 +102,12 @@ func (m *mlflowContest) prepare(ctx context.Context) error {
 	if err := m.startManager(ctx); err != nil {
 		return err
 	}
-	if err := m.addProject(ctx, "runtag", func(spec *v1alpha1.TrackingProjectSpec) {
+	if err := m.addProject(ctx, ours, func(spec *v1alpha1.TrackingProjectSpec) {
 		spec.Wandb, spec.MLflow = nil, &v1alpha1.MLflowProject{TrackingURI: m.proxy.URL, Experiments: []string{"runtag"}}
 	}); err != nil {
 		return err
 	}
-	return m.addTrainingRuns(ctx, "runtag", m.ids)
+	return m.addTrainingRuns(ctx, ours, m.ids)
 }
 
 // addMLflowRuns makes finished runs that all carry the same two tags.
@@ -284,7 +284,7 @@ func (m *mlflowContest) byLabels(ctx context.Context, tag string, result *mlflow
 	ended := make(chan error, 1)
 	go func() {
 		var err error
-		edits, err = m.label(ctx, "runtag", tag, m.ids)
+		edits, err = m.label(ctx, tag, m.ids)
 		ended <- err
 	}()
 	err = m.follow(ctx, result, began)
@@ -294,7 +294,7 @@ func (m *mlflowContest) byLabels(ctx context.Context, tag string, result *mlflow
 func (m *mlflowContest) byChange(ctx context.Context, tag string, result *mlflowResult) error {
 	began := time.Now()
 	stop := m.b.profile(ctx, m.manager, "mlflow-change-"+tag, 3*time.Second)
-	change, err := m.tagChange(ctx, "runtag", tag)
+	change, err := m.tagChange(ctx, tag)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func wandbTags(ctx context.Context, b *bench) (row report.Row, err error) {
 	}
 	defer func() { err = errors.Join(err, c.close(ctx)) }()
 	w := &wandbContest{cluster: c, b: b, n: n}
-	for _, project := range []string{"loop", "runtag"} {
+	for _, project := range []string{"loop", ours} {
 		if err := c.addRuns(project, 0, n); err != nil {
 			return row, err
 		}
@@ -136,10 +136,10 @@ func (w *wandbContest) prepare(ctx context.Context) error {
 	if err := w.startManager(ctx); err != nil {
 		return err
 	}
-	if err := w.addProject(ctx, "runtag", nil); err != nil {
+	if err := w.addProject(ctx, ours, nil); err != nil {
 		return err
 	}
-	return w.addTrainingRuns(ctx, "runtag", runIDs(w.n))
+	return w.addTrainingRuns(ctx, ours, runIDs(w.n))
 }
 
 func runIDs(n int) []string {
@@ -159,10 +159,10 @@ func (w *wandbContest) labels(ctx context.Context) (result contestant, edits flo
 	ended := make(chan error, 1)
 	go func() {
 		var err error
-		edits, err = w.label(ctx, "runtag", "by-label", runIDs(w.n))
+		edits, err = w.label(ctx, "by-label", runIDs(w.n))
 		ended <- err
 	}()
-	result.line, err = follow(ctx, result.name, began, w.n, w.tagged("runtag", "by-label"))
+	result.line, err = follow(ctx, result.name, began, w.n, w.tagged(ours, "by-label"))
 	if err = errors.Join(err, <-ended); err != nil {
 		return result, edits, err
 	}
@@ -175,11 +175,11 @@ func (w *wandbContest) change(ctx context.Context) (result contestant, err error
 	w.b.say("   %s", result.name)
 	mark, began := w.mark(), time.Now()
 	stop := w.b.profile(ctx, w.manager, "wandb-change", time.Second)
-	change, err := w.tagChange(ctx, "runtag", "by-change")
+	change, err := w.tagChange(ctx, "by-change")
 	if err != nil {
 		return result, err
 	}
-	if result.line, err = follow(ctx, result.name, began, w.n, w.tagged("runtag", "by-change")); err != nil {
+	if result.line, err = follow(ctx, result.name, began, w.n, w.tagged(ours, "by-change")); err != nil {
 		return result, err
 	}
 	if err := w.awaitChanged(ctx, change, w.n); err != nil {
