@@ -23,7 +23,7 @@ func (w *world) onTracker(s step) bool {
 	w.t.Helper()
 	id := runOf(s.who)
 	path := w.h.Tracker.Path(id)
-	if !slices.Contains([]string{"page+", "page-", "script-start", "script+", "script-end", "run-delete", "run-make"}, s.what) {
+	if !slices.Contains([]string{"page+", "page-", "script-start", "script+", "script-end", "run-delete", "run-make", "run-again"}, s.what) {
 		return false
 	}
 	if _, there := w.tracked(id); there == (s.what == "run-make") {
@@ -53,6 +53,11 @@ func (w *world) onTracker(s step) bool {
 	case "run-delete":
 		delete(w.script, id)
 		err = w.h.Tracker.DeleteRun(path)
+	case "run-again": // between two looks
+		delete(w.script, id)
+		if err = w.h.Tracker.DeleteRun(path); err == nil {
+			w.makeRun(id, append([]string{foreign}, declarable[:s.n%3]...)...)
+		}
 	case "run-make":
 		w.makeRun(id, append([]string{foreign}, declarable[:s.n%3]...)...)
 	}

@@ -46,7 +46,7 @@ var actors = map[string][]string{
 	"person":  strings.Fields("spec+ spec+ spec- label label unlabel unlabel exclude include add-list remove-list unlist policy ceiling deletion delete create create wipe"),
 	"unique":  strings.Fields("unique+ unique- move move"),
 	"script":  strings.Fields("script-start script+ script+ script-end"),
-	"page":    strings.Fields("page+ page- page+ page- run-delete run-make"),
+	"page":    strings.Fields("page+ page- page+ page- run-delete run-make run-make run-again"),
 	"rules":   strings.Fields("rule rule rule-mode rule-delete wide-rule wide-rule-delete"),
 	"cluster": strings.Fields("pod pod pod-disrupt pod-gone node-spot node-gone"),
 	"change":  strings.Fields("change change change-undo change-delete change-again"),
