@@ -280,6 +280,26 @@ var _ = Describe("A TagChange", func() {
 		Entry("for a failure", apierrors.NewInternalError(errors.New("broken"))),
 	)
 
+	DescribeTable("renames also where the TrainingRun takes off first what the change noted there", func(interrupt func()) {
+		h.AddRun("a", "debug")
+		apply(h.NewRun("a"))
+		h.Tracker.SetFaults(broken(wandbtest.Fault{Status: 503, Count: 1}, controllerstest.OpWrite))
+		change := bulkChange("fix", "debug", renames("debug", "wip"))
+		h.ExpectApplied(change)
+		interrupt()
+		h.Step(2 * period)
+		h.ExpectTagsOn("a", "wip")
+		h.Refresh(change)
+		Expect(change.Status.Changed).To(HaveValue(BeEquivalentTo(1)))
+		Expect(change.Status.Skipped).To(BeEmpty())
+	},
+		Entry("after a write that failed", func() {}),
+		Entry("after a crash", func() {
+			h.Reconcile()
+			h.Restart()
+		}),
+	)
+
 	It("is undone where nobody changed the tags since", func() {
 		runs(20, "debug")
 		change := bulkChange("fix", "debug", renames("debug", "wip"))

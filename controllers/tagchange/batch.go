@@ -120,19 +120,25 @@ func (c *Controller) sendNext(ctx context.Context, s *scope) (bool, error) {
 	if len(batch) == 0 {
 		return false, nil
 	}
+	m.inHand = batch
+	s.after = append(s.after, func() error { return c.noteAndSend(ctx, s, batch) })
+	s.changing()
+	return true, nil
+}
+
+// noteAndSend lets TrainingRuns know what is taken off their runs, and hands the batch to the project's queue. Only now,
+// when the status names all that is written down: a TrainingRun may take off by itself what is noted there.
+func (c *Controller) noteAndSend(ctx context.Context, s *scope, batch map[string]sent) error {
 	notify := map[string][]types.NamespacedName{}
 	for id, b := range batch {
 		keys, err := c.noteRemovals(ctx, s, b.run, b.entry)
 		if err != nil {
-			m.keep(batch)
-			return false, err
+			return err
 		}
 		notify[id] = keys
 	}
-	m.inHand = batch
-	s.after = append(s.after, func() { c.send(s, batch, notify) })
-	s.changing()
-	return true, nil
+	c.send(s, batch, notify)
+	return nil
 }
 
 // entryOf says what is done with a run; nil for nothing.
@@ -186,7 +192,8 @@ func decideWhole(entry bulk.Entry, now tags.Set) (tags.Edit, error) {
 	return tags.Edit{}, errChanged
 }
 
-// decideRest takes back what is still as it was left, tag by tag.
+// decideRest does tag by tag what is still to be done: where a change is taken back, and of one that was begun. A
+// TrainingRun may have taken off meanwhile, after a crash, what was written into its status that we are going to.
 func decideRest(entry bulk.Entry, now tags.Set) (tags.Edit, error) {
 	edit, changed := entry.Rest(now)
 	if edit.Empty() && len(changed) > 0 {
@@ -198,11 +205,11 @@ func decideRest(entry bulk.Entry, now tags.Set) (tags.Edit, error) {
 // send hands a batch to the project's queue.
 func (c *Controller) send(s *scope, batch map[string]sent, notify map[string][]types.NamespacedName) {
 	m, key, tracker, name := s.memory, s.key(), s.tracker, s.change.Name
-	decide := decideWhole
-	if s.change.Spec.UndoOf != nil {
-		decide = decideRest
-	}
 	for id, b := range batch {
+		decide := decideWhole
+		if b.retried || s.change.Spec.UndoOf != nil {
+			decide = decideRest
+		}
 		tracker.Queue().Change(string(s.change.UID)+"/"+id, backend.PriorityRule, backend.Change{
 			Run:    b.run,
 			Decide: func(now backend.Run) (tags.Edit, error) { return decide(b.entry, now.Tags) },

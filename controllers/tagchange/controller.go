@@ -91,7 +91,10 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	c.announce(s)
 	for _, follow := range s.after {
-		follow()
+		if err := follow(); err != nil {
+			c.forget(s.key()) // as after a restart
+			return c.failed(s, err)
+		}
 	}
 	priority := trigger.Periodic
 	return reconcile.Result{RequeueAfter: s.due, Priority: &priority}, nil

@@ -96,7 +96,7 @@ type scope struct {
 	// settled leaves the conditions as they are; gone ends the pass without a status.
 	settled, gone bool
 	// after is done once the status is written.
-	after []func()
+	after []func() error
 	due   time.Duration
 }
 
