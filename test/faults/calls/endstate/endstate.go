@@ -63,7 +63,11 @@ func Of(ctx context.Context, scene Scene) (State, error) {
 	return state, nil
 }
 
-// Diff says what differs, line by line and in whatever order the lines are; empty where nothing does.
+// told marks an entry of a history.
+const told = "told: "
+
+// Diff says what differs, line by line and in whatever order the lines are; empty where nothing does. A history may tell
+// less, since an operator that crashed has told nothing, but nothing more than once.
 func (s State) Diff(other State) string {
 	var out strings.Builder
 	names := map[string]bool{}
@@ -79,6 +83,7 @@ func (s State) Diff(other State) string {
 		}
 		before, after := strings.Split(s[name], "\n"), strings.Split(other[name], "\n")
 		gone, added := without(before, after), without(after, before)
+		gone = slices.DeleteFunc(gone, func(line string) bool { return strings.Contains(line, told) })
 		if len(gone)+len(added) > 0 {
 			fmt.Fprintf(&out, "%s:\n", name)
 		}
@@ -167,7 +172,7 @@ func shorten(fields map[string]any) {
 	history, _ := fields["history"].([]any)
 	for i := range history {
 		if entry, ok := history[i].(map[string]any); ok {
-			history[i] = fmt.Sprint(entry["change"], " ", entry["tag"])
+			history[i] = fmt.Sprint(told, entry["change"], " ", entry["tag"])
 		}
 	}
 }
