@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/runtag/runtag/controllers/controllerstest"
 	"github.com/runtag/runtag/test/faults/calls/endstate"
 	"github.com/runtag/runtag/test/faults/facts"
@@ -22,7 +25,7 @@ const (
 	// oneVariable names one case to do and no other: script/step/verb object#n/mode.
 	oneVariable = "RUNTAG_FAULTS_CALL"
 	// sample is how many cases the short form does.
-	sample = 40
+	sample = 24
 	// abreast is how many lives are lived at a time; each of them mostly waits for the API server.
 	abreast = "4"
 )
@@ -37,6 +40,7 @@ func (c trial) String() string { return c.script + "/" + c.harm.String() }
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	log.SetLogger(logr.Discard()) // each life has a log of its own
 	if err := flag.Set("test.parallel", abreast); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
