@@ -254,12 +254,18 @@ func (c *Client) searchPage(ctx context.Context, experiments []string, s search)
 		return searched{}, err
 	}
 	for i := range out.Runs {
+		if out.Runs[i].Info.RunID == "" {
+			return searched{}, c.notMLflow(listOp, errNoID)
+		}
 		if err := out.Runs[i].takeMetrics(s.metrics); err != nil {
 			return searched{}, c.notMLflow(listOp, err)
 		}
 	}
 	return searched{runs: out.Runs, next: out.NextPageToken, at: response.ServerTime}, nil
 }
+
+// errNoID: what has no id is no run.
+var errNoID = errors.New("the list has a run without an id")
 
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
