@@ -3,6 +3,7 @@
 package hostile_test
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,9 @@ import (
 const largest = 512 << 10
 
 func TestHostileUsers(t *testing.T) {
+	if err := flag.Set("rapid.checks", facts.Pick("8", "200")); err != nil {
+		t.Fatal(err)
+	}
 	suite := controllerstest.Start(t, "../../../config")
 	tries := []struct {
 		name string
