@@ -120,7 +120,10 @@ func (h *Harness) tellRun(e edit) {
 	if e.before == nil {
 		return
 	}
-	if passes(e, trainingrun.Relevant()) || !equality.Semantic.DeepEqual(e.before.(*v1alpha1.TrainingRun).Status.Tags, e.now.(*v1alpha1.TrainingRun).Status.Tags) {
+	before, ok := e.before.(*v1alpha1.TrainingRun)
+	now, alsoOK := e.now.(*v1alpha1.TrainingRun)
+	retagged := ok && alsoOK && !equality.Semantic.DeepEqual(before.Status.Tags, now.Status.Tags)
+	if passes(e, trainingrun.Relevant()) || retagged {
 		h.wake(e.now)
 	}
 	if tagrule.RuleTagsChanged(e.before, e.now) {
