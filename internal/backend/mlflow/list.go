@@ -197,14 +197,16 @@ func (c *Client) searchAll(ctx context.Context, experiments []string, s search) 
 	if len(experiments) == 0 {
 		return all, nil
 	}
-	for ; ; s.token = all.next {
+	for pages := (backend.Pages{}); ; s.token = all.next {
 		page, err := c.searchTwice(ctx, experiments, s)
 		if err != nil {
 			return searched{}, err
 		}
 		all.runs = append(all.runs, page.runs...)
 		all.next, all.at = page.next, earliest(all.at, page.at)
-		if all.next == "" {
+		if more, err := pages.Turn(backend.Page{Next: page.next}); err != nil {
+			return searched{}, c.notMLflow(listOp, err)
+		} else if !more {
 			return all, nil
 		}
 	}
