@@ -91,7 +91,7 @@ cover: prepare ## Say the statement coverage of every package below internal/.
 	@awk -f hack/cover.awk cover.out | sort
 
 faults: build prepare ## Run the fault suite in full (up to an hour) and write docs/reliability.md; FAULTS=calls,walks runs some parts.
-	go run ./test/faults $(if $(FAULTS),--only=$(FAULTS) --mutations=false)
+	go run ./test/faults $(if $(FAULTS),--only=$(FAULTS))
 
 soak: prepare ## Run the manager under random load for SOAK=30m and compare what it holds at the end with the beginning.
 	SOAK=$(SOAK) go test -count=1 -v -timeout 0 ./test/faults/soak

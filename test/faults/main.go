@@ -2,22 +2,21 @@
 // what that found, and whether the suite would notice if a safeguard were taken away. Its exit status says whether
 // all of that went well.
 //
-//	go run ./test/faults [--only calls,walks] [--mutations=false]
+//	go run ./test/faults [--only calls,walks,mutations]
 //
-// With --only the page is left as it is.
+// With --only the page keeps what the last run of the other parts found.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -28,11 +27,10 @@ import (
 )
 
 func main() {
-	only := pflag.StringSlice("only", nil, "parts to run, by the names of their folders; all by default")
-	mutate := pflag.Bool("mutations", true, "take safeguards away, one at a time, and expect the suite to notice")
+	only := pflag.StringSlice("only", nil, "parts to run, see the page, and mutations; all by default")
 	pflag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *only, *mutate)
+	err := run(ctx, *only)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "faults:", err)
@@ -40,13 +38,15 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, only []string, mutate bool) error {
+func run(ctx context.Context, only []string) error {
 	root, err := stage.FindRoot()
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	page := reliability.Page{}
+	page, err := read(root)
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for _, part := range reliability.Parts {
 		if len(only) > 0 && !slices.Contains(only, part.Name) {
@@ -54,39 +54,66 @@ func run(ctx context.Context, only []string, mutate bool) error {
 		}
 		fmt.Fprintf(os.Stderr, "%s: %s\n", part.Name, part.Title)
 		result, err := runPart(ctx, root, part)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", part.Name, err))
 		}
-		page.Results = append(page.Results, result)
+		page.Keep(result)
+		errs = append(errs, write(root, page))
 	}
-	if mutate && ctx.Err() == nil {
+	if len(only) == 0 || slices.Contains(only, "mutations") {
 		fmt.Fprintln(os.Stderr, "mutations: each takes a safeguard away, and the suite has to fail")
 		if page.Mutations, err = mutation.CheckAll(ctx, root, os.Stderr); err != nil {
 			errs = append(errs, err)
 		}
-	}
-	page.Took = time.Since(began)
-	fmt.Fprintf(os.Stderr, "%.0f s\n", page.Took.Seconds())
-	if len(only) == 0 && ctx.Err() == nil {
 		errs = append(errs, write(root, page))
 	}
 	return errors.Join(errs...)
 }
 
-// write makes the page of what was counted now and of the defects that are on record.
+// Where what was found is kept, from the root of the work tree.
+const (
+	defectsFile = "test/faults/found.yaml"
+	resultsFile = "docs/reliability.json"
+	pageFile    = "docs/reliability.md"
+)
+
+// read takes up what the last run of each part found, and the defects on record.
+func read(root string) (reliability.Page, error) {
+	var page reliability.Page
+	found, err := os.ReadFile(filepath.Join(root, defectsFile))
+	if err != nil {
+		return page, err
+	}
+	if page.Defects, err = reliability.ReadDefects(found); err != nil {
+		return page, err
+	}
+	kept, err := os.ReadFile(filepath.Join(root, resultsFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return page, nil
+	}
+	if err != nil {
+		return page, err
+	}
+	if err := json.Unmarshal(kept, &page.Kept); err != nil {
+		return page, fmt.Errorf("read %s: %w", resultsFile, err)
+	}
+	return page, nil
+}
+
+// write makes the page anew, and what it is made of.
 func write(root string, page reliability.Page) error {
-	found, err := os.ReadFile(filepath.Join(root, "test", "faults", "found.yaml"))
+	kept, err := json.MarshalIndent(page.Kept, "", "  ")
 	if err != nil {
 		return err
 	}
-	if page.Defects, err = reliability.ReadDefects(found); err != nil {
-		return err
+	for file, content := range map[string]string{resultsFile: string(kept) + "\n", pageFile: page.Markdown()} {
+		if err := os.WriteFile(filepath.Join(root, file), []byte(content), 0o644); err != nil { //nolint:gosec // for everybody
+			return fmt.Errorf("write %s: %w", file, err)
+		}
 	}
-	path := filepath.Join(root, "docs", "reliability.md")
-	if err := os.WriteFile(path, []byte(page.Markdown()), 0o644); err != nil { //nolint:gosec // a page for everybody
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	fmt.Fprintln(os.Stderr, "written:", strings.TrimPrefix(path, root+"/"))
 	return nil
 }
 

@@ -21,7 +21,7 @@ const partLimit = "40m"
 // runPart runs the packages of a part as go test does, shows how they went, and takes up what they counted.
 func runPart(ctx context.Context, root string, part reliability.Part) (reliability.Result, error) {
 	began := time.Now()
-	result := reliability.Result{Part: part}
+	result := reliability.Result{Part: part.Name, Commit: commit(ctx, root)}
 	var err error
 	result.Facts, err = factsOf(func(dir string) error {
 		args := []string{"test", "-json", "-count=1", "-p=1", "-timeout=" + partLimit}
@@ -46,9 +46,9 @@ func runPart(ctx context.Context, root string, part reliability.Part) (reliabili
 		_ = cmd.Wait() // what failed is in the events
 		good := said.Close(time.Since(began))
 		for _, p := range said.Packages() {
-			result.Counts.Passed += p.Passed
-			result.Counts.Failed += p.Failed
-			result.Counts.Skipped += p.Skipped
+			result.Tests.Passed += p.Passed
+			result.Tests.Failed += p.Failed
+			result.Tests.Skipped += p.Skipped
 			result.Failures = append(result.Failures, p.Failures...)
 		}
 		switch {
@@ -61,6 +61,17 @@ func runPart(ctx context.Context, root string, part reliability.Part) (reliabili
 		}
 		return nil
 	})
-	result.Took = time.Since(began)
+	result.Seconds = time.Since(began).Seconds()
 	return result, err
+}
+
+// commit names the state of the work tree.
+func commit(ctx context.Context, root string) string {
+	cmd := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		return "unknown" // not a clone
+	}
+	return strings.TrimSpace(string(out))
 }

@@ -37,10 +37,11 @@ type Mutation struct {
 
 // Result is what came of a Mutation.
 type Result struct {
-	Mutation
+	Safeguard string `json:"safeguard"`
+	Package   string `json:"package"`
 	// Noticed by this test; empty if none failed.
-	Noticed string
-	Took    time.Duration
+	Noticed string  `json:"noticed,omitempty"`
+	Seconds float64 `json:"seconds"`
 }
 
 // limit is for building and running the tests of one mutation.
@@ -79,7 +80,7 @@ func CheckAll(ctx context.Context, root string, log io.Writer) ([]Result, error)
 		if r.Noticed != "" {
 			verdict = "noticed by " + r.Noticed
 		}
-		_, _ = fmt.Fprintf(log, "without %s: %s, after %.0f s\n", m.Safeguard, verdict, r.Took.Seconds()) // the error says it too
+		_, _ = fmt.Fprintf(log, "without %s: %s, after %.0f s\n", m.Safeguard, verdict, r.Seconds) // the error says it too
 		results = append(results, r)
 	}
 	return results, errors.Join(errs...)
@@ -87,7 +88,7 @@ func CheckAll(ctx context.Context, root string, log io.Writer) ([]Result, error)
 
 func check(ctx context.Context, root string, m Mutation) (Result, error) {
 	began := time.Now()
-	r := Result{Mutation: m}
+	r := Result{Safeguard: m.Safeguard, Package: m.Package}
 	dir, err := os.MkdirTemp("", "runtag-mutation-")
 	if err != nil {
 		return r, err
@@ -110,7 +111,7 @@ func check(ctx context.Context, root string, m Mutation) (Result, error) {
 	test := exec.CommandContext(ctx, binary, args...)
 	test.Dir = filepath.Join(root, m.Package)
 	out, err := test.CombinedOutput()
-	r.Took = time.Since(began)
+	r.Seconds = time.Since(began).Seconds()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return r, err
 	}

@@ -3,8 +3,8 @@ package reliability
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -23,13 +23,32 @@ type Part struct {
 	Folders []string
 }
 
-// Result is what came of a part.
+// Result is what came of a part. It is kept as JSON, so that a part can be run again by itself.
 type Result struct {
-	Part
-	summary.Counts
-	Facts    []facts.Fact
-	Failures []string
-	Took     time.Duration
+	// Part is its name, Commit the state of the program that was tested.
+	Part     string         `json:"part"`
+	Commit   string         `json:"commit"`
+	Tests    summary.Counts `json:"tests"`
+	Facts    []facts.Fact   `json:"facts,omitempty"`
+	Failures []string       `json:"failures,omitempty"`
+	Seconds  float64        `json:"seconds"`
+}
+
+// Kept is all that was found by the last run of each part.
+type Kept struct {
+	Results   []Result          `json:"results"`
+	Mutations []mutation.Result `json:"mutations"`
+}
+
+// Keep puts a result in the place of the last one of its part.
+func (k *Kept) Keep(r Result) {
+	for i := range k.Results {
+		if k.Results[i].Part == r.Part {
+			k.Results[i] = r
+			return
+		}
+	}
+	k.Results = append(k.Results, r)
 }
 
 // Defect is one that the suite found.
@@ -44,10 +63,8 @@ type Defect struct {
 
 // Page is all that the page says.
 type Page struct {
-	Results   []Result
-	Mutations []mutation.Result
-	Defects   []Defect
-	Took      time.Duration
+	Kept
+	Defects []Defect
 }
 
 // ReadDefects reads a list of defects in YAML.
@@ -68,23 +85,37 @@ func ReadDefects(text []byte) ([]Defect, error) {
 func (p Page) Markdown() string {
 	var b strings.Builder
 	b.WriteString(head)
-	fmt.Fprintf(&b, "The last full run took %.0f minutes.\n\n", p.Took.Minutes())
-	b.WriteString("| part | tests passed | failed | skipped | minutes |\n|---|---:|---:|---:|---:|\n")
-	for _, r := range p.Results {
-		fmt.Fprintf(&b, "| [%s](#%s) | %d | %d | %d | %.1f |\n", r.Title, anchor(r.Title), r.Passed, r.Failed, r.Skipped, r.Took.Minutes())
+	b.WriteString("| part | tests passed | failed | skipped | minutes | of commit |\n|---|---:|---:|---:|---:|---|\n")
+	var all float64
+	for _, part := range Parts {
+		if r, ran := p.result(part); ran {
+			all += r.Seconds
+			fmt.Fprintf(&b, "| [%s](#%s) | %d | %d | %d | %.1f | %s |\n",
+				part.Title, anchor(part.Title), r.Tests.Passed, r.Tests.Failed, r.Tests.Skipped, r.Seconds/60, r.Commit)
+		}
 	}
-	for _, r := range p.Results {
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n", r.Title, strings.TrimSpace(r.Text))
-		p.facts(&b, r)
+	fmt.Fprintf(&b, "| all | | | | %.1f | |\n", all/60)
+	for _, part := range Parts {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n", part.Title, strings.TrimSpace(part.Text))
+		r, _ := p.result(part)
+		p.facts(&b, part, r)
 	}
 	p.mutations(&b)
 	p.defects(&b)
 	return b.String()
 }
 
-func (p Page) facts(b *strings.Builder, r Result) {
-	folders := make([]string, 0, len(r.Folders))
-	for _, f := range r.Folders {
+func (p Page) result(part Part) (Result, bool) {
+	i := slices.IndexFunc(p.Results, func(r Result) bool { return r.Part == part.Name })
+	if i < 0 {
+		return Result{}, false
+	}
+	return p.Results[i], true
+}
+
+func (p Page) facts(b *strings.Builder, part Part, r Result) {
+	folders := make([]string, 0, len(part.Folders))
+	for _, f := range part.Folders {
 		folders = append(folders, fmt.Sprintf("[test/faults/%s](../test/faults/%s)", f, f))
 	}
 	fmt.Fprintf(b, "\nTests: %s.\n", strings.Join(folders, ", "))

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/runtag/runtag/hack/testsummary/summary"
 	"github.com/runtag/runtag/test/faults/facts"
@@ -16,20 +15,21 @@ import (
 
 func TestMarkdown(t *testing.T) {
 	page := reliability.Page{
-		Results: []reliability.Result{{
-			Part:   reliability.Part{Name: "walks", Title: "Random walks", Text: "They walk.", Folders: []string{"walks"}},
-			Counts: summary.Counts{Passed: 12, Failed: 1}, Failures: []string{"pkg TestWalk"}, Took: 90 * time.Second,
-			Facts: []facts.Fact{{What: "walks", Value: 900}, {What: "steps", Value: 4.5, Unit: "thousand"}, {What: "walks", Value: 100}},
-		}},
-		Mutations: []mutation.Result{
-			{Mutation: mutation.Mutation{Safeguard: "the wait", Package: "internal/x"}, Noticed: "TestWait"},
-			{Mutation: mutation.Mutation{Safeguard: "the | guard"}},
+		Kept: reliability.Kept{
+			Results: []reliability.Result{{Part: "walks", Tests: summary.Counts{Passed: 1}}},
+			Mutations: []mutation.Result{
+				{Safeguard: "the wait", Package: "internal/x", Noticed: "TestWait"},
+				{Safeguard: "the | guard"},
+			},
 		},
 		Defects: []reliability.Defect{{Wrong: "A tag stayed", Found: "seed 7", Fix: "It goes now.", Kept: "TestGone"}},
-		Took:    10 * time.Minute,
 	}
+	page.Keep(reliability.Result{
+		Part: "walks", Commit: "abc1234", Tests: summary.Counts{Passed: 12, Failed: 1}, Failures: []string{"pkg TestWalk"}, Seconds: 90,
+		Facts: []facts.Fact{{What: "walks", Value: 900}, {What: "steps", Value: 4.5, Unit: "thousand"}, {What: "walks", Value: 100}},
+	})
 	for _, c := range []struct{ reason, want string }{
-		{"the part's row links to its section", "| [Random walks](#random-walks) | 12 | 1 | 0 | 1.5 |"},
+		{"a part's last result counts, and its row links to its section", "| [Random walks over old caches](#random-walks-over-old-caches) | 12 | 1 | 0 | 1.5 | abc1234 |"},
 		{"facts of one name add up", "| walks | 1000 |"},
 		{"units stand beside values", "| steps | 4.5 thousand |"},
 		{"failures are shown", "**Failed:** pkg TestWalk"},
