@@ -212,11 +212,7 @@ func (h *Harness) NewRun(id string, declared ...string) *v1alpha1.TrainingRun {
 // boot starts an operator that remembers nothing.
 func (h *Harness) boot() {
 	h.t.Helper()
-	allow := h.options.Allow
-	if allow == nil {
-		allow = []string{"127.0.0.1"}
-	}
-	policy, err := transport.ParseAllow(allow)
+	policy, err := transport.ParseAllow(h.allow())
 	h.g.Expect(err).NotTo(gomega.HaveOccurred())
 	h.Metrics = prometheus.NewPedanticRegistry()
 	own, err := metrics.New(h.Metrics)
@@ -270,13 +266,26 @@ func (h *Harness) boot() {
 			Clock: h.Clock, Observe: own.Request, Version: "test",
 		}),
 	})
+	h.operator = o
+	h.seeCluster()
+}
+
+// seeCluster shows the operator the pods and nodes that are there.
+func (h *Harness) seeCluster() {
 	for _, node := range h.nodes {
-		o.Evidence.SeeNode(evidence.NodeOf(node))
+		h.Evidence.SeeNode(evidence.NodeOf(node))
 	}
 	for _, pod := range h.pods {
-		o.Evidence.SeePod(evidence.PodOf(pod))
+		h.Evidence.SeePod(evidence.PodOf(pod))
 	}
-	h.operator = o
+}
+
+// allow is the operator's --allow-tracker.
+func (h *Harness) allow() []string {
+	if h.options.Allow == nil {
+		return []string{"127.0.0.1"}
+	}
+	return h.options.Allow
 }
 
 // rate is the limit for requests.

@@ -233,7 +233,7 @@ func (c *Held) List(ctx context.Context, list client.ObjectList, opts ...client.
 	}
 	c.mu.Unlock()
 	c.tell(edits)
-	slices.SortFunc(items, func(a, b runtime.Object) int { return compareKeys(a, b) })
+	slices.SortFunc(items, compareKeys)
 	return meta.SetList(list, items)
 }
 

@@ -167,7 +167,7 @@ func (c *crowd) allHave(ctx context.Context, tag string) error {
 }
 
 // during measures what the manager does from begin until it writes nothing more and done says so.
-func (c *crowd) during(ctx context.Context, begin func(context.Context) error, done func(context.Context) error) (episode, error) {
+func (c *crowd) during(ctx context.Context, begin, done func(context.Context) error) (episode, error) {
 	before, err := c.writes(ctx)
 	if err != nil {
 		return episode{}, err

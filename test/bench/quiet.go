@@ -39,7 +39,7 @@ func quiet(ctx context.Context, b *bench) (row report.Row, err error) {
 	q.forget()
 	q.h.Tracker.BeforeRequests(q.note)
 	b.say("   %d TrainingRuns in %d projects", q.runs, q.projects)
-	if err := q.make(ctx, t); err != nil {
+	if err := q.make(ctx); err != nil {
 		return row, err
 	}
 	b.say("   until all is calm")
@@ -65,7 +65,7 @@ type quietWorld struct {
 func (q *quietWorld) project(i int) string { return fmt.Sprintf("project-%03d", i) }
 
 // make puts it all there, with the same key for every project, and lets it get in sync.
-func (q *quietWorld) make(ctx context.Context, t *benchT) error {
+func (q *quietWorld) make(ctx context.Context) error {
 	each, beating := q.runs/q.projects, q.active/q.projects
 	var objects []client.Object
 	var wait []*v1alpha1.TrainingRun

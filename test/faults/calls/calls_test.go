@@ -244,7 +244,7 @@ func (c cached) List(ctx context.Context, list client.ObjectList, opts ...client
 
 // ask lets the tracker do to a request what happens to it.
 func (c *calls) ask(t *controllerstest.Tracker, r wandbtest.Request) {
-	fault := wandbtest.Fault{}
+	var fault wandbtest.Fault
 	switch c.next(asks, "ask "+r.Operation) {
 	case fails:
 		fault = wandbtest.Fault{Status: 503, Count: 1}

@@ -84,7 +84,7 @@ func testCredentialsShown(t *testing.T, suite *controllerstest.Suite) {
 		apply(h, h.NewProject())
 		tracker, _ := h.Registry.Find(metav1Key(h))
 		// As a panic, or a careless log line, prints them.
-		for _, v := range []any{tracker.Connection(), tracker.Backend(), tracker, *tracker.Connection()} { //nolint:govet // only printed
+		for _, v := range []any{tracker.Connection(), tracker.Backend(), tracker, *tracker.Connection()} {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 				for _, form := range forms(controllerstest.Canary, "api") {
 					if text := fmt.Sprintf(verb, v); strings.Contains(text, form) {

@@ -73,6 +73,21 @@ func (s sample) String() string {
 	return fmt.Sprintf("heap %.1f MiB, %.0f goroutines, %.0f files", s.heap/(1<<20), s.goroutines, s.files)
 }
 
+// world is the stage, with what plays on it.
+type world struct {
+	t       *testing.T
+	stage   *stage.Stage
+	manager *stage.Manager
+	tracker *wandbtest.Server
+	url     string
+	random  *rand.Rand
+
+	acts, made int
+	movedAt    time.Time // when a project came and another went
+	did        map[string]int
+	names      []string // of projects that are there; each has its namespace
+}
+
 // judge holds the last third against the first.
 func (w *world) judge(samples []sample) {
 	third := len(samples) / 3
@@ -118,21 +133,6 @@ func duration(t *testing.T, variable string, otherwise time.Duration) time.Durat
 		t.Fatalf("%s: %v", variable, err)
 	}
 	return d
-}
-
-// world is the stage, with what plays on it.
-type world struct {
-	t       *testing.T
-	stage   *stage.Stage
-	manager *stage.Manager
-	tracker *wandbtest.Server
-	url     string
-	random  *rand.Rand
-
-	acts, made int
-	movedAt    time.Time // when a project came and another went
-	did        map[string]int
-	names      []string // of projects that are there; each has its namespace
 }
 
 func newWorld(t *testing.T, seed uint64) *world {

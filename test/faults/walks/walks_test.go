@@ -132,9 +132,9 @@ func share(walks, lane int) int {
 
 // tally counts over all walks.
 type tally struct {
-	mu                                      sync.Mutex
-	walks, steps, passes, behind, conflicts int
-	writes, restarts                        int
+	mu                              sync.Mutex
+	walks, steps, passes, conflicts int
+	writes, restarts                int
 }
 
 // lane makes walks one after the other; begun is called when rapid has read its flags.

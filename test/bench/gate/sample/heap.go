@@ -170,7 +170,7 @@ func TrainingRun(i int) *v1alpha1.TrainingRun {
 	when := metav1.NewTime(finished.Add(time.Second))
 	o.ManagedFields = []metav1.ManagedFieldsEntry{{
 		Manager: trainingrun.FieldManager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: v1alpha1.GroupVersion.String(), Time: &when, FieldsType: "FieldsV1",
-		FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{"f:tracking.runtag.dev/project":{},"f:tracking.runtag.dev/run-id":{}` + fields + `}}}`)},
+		FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{"f:tracking.runtag.dev/project":{},"f:tracking.runtag.dev/run-id":{}` + fields + `}}}`),
 	}}
 	return o
 }
