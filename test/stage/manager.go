@@ -30,9 +30,15 @@ func (s *Stage) StartManager(ctx context.Context, flags ...string) (*Manager, er
 	if err != nil {
 		return nil, err
 	}
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	ready := func(ctx context.Context) error {
+		if err := m.Running(); err != nil {
+			giveUp(err)
+			return errors.New("it will never be ready")
+		}
 		_, err := get(ctx, "http://"+m.probes+"/readyz")
-		return errors.Join(err, m.Running())
+		return err
 	}
 	if err := Await(ctx, "the manager", ready); err != nil {
 		return nil, errors.Join(err, m.Kill())
