@@ -35,7 +35,11 @@ func (b *Batcher) sendChange(ctx context.Context, j *job) {
 		changes[i] = it.change
 		changes[i].Decide = b.guarded(it)
 	}
-	results, err := b.backend.Change(ctx, changes)
+	var results []backend.Result
+	err = b.survive("change tags", func() (err error) {
+		results, err = b.backend.Change(ctx, changes)
+		return err
+	})
 	endTurn()
 	if err == nil && len(results) != len(changes) {
 		err = &backend.Error{Kind: backend.Unsupported, Op: "change tags",
@@ -81,6 +85,18 @@ func (b *Batcher) guarded(it *item) func(backend.Run) (tags.Edit, error) {
 		}()
 		return decide(now)
 	}
+}
+
+// survive makes a panic of the backend an error of this one request: an answer that nobody has thought of must not end
+// the process, and with it the work for all other projects.
+func (b *Batcher) survive(op string, request func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &backend.Error{Kind: backend.Unsupported, Op: op, Message: "the request panicked; this is a bug of runtag, and its log has the stack"}
+			b.options.Log.Error(err, "A request panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	return request()
 }
 
 // whole is a batch that failed and is sent again in parts.
@@ -184,7 +200,11 @@ func (b *Batcher) sendRead(ctx context.Context, j *job) {
 		keyOf = func(r backend.Run) string { return r.Name }
 	}
 	readAt := b.options.Clock.Now()
-	runs, err := b.listAll(ctx, query)
+	var runs []backend.Run
+	err := b.survive("list runs", func() (err error) {
+		runs, err = b.listAll(ctx, query)
+		return err
+	})
 	if err != nil {
 		for _, it := range j.items {
 			it.fail(err)

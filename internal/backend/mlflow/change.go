@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/runtag/runtag/internal/backend"
 	"github.com/runtag/runtag/internal/tags"
 )
@@ -95,32 +93,26 @@ func (c *Client) changeRound(ctx context.Context, works []*work) error {
 	if err := c.readBefore(ctx, works); err != nil {
 		return c.about(err)
 	}
-	var deciding errgroup.Group
-	deciding.SetLimit(atOnce)
+	var deciding group
+	deciding.functions.SetLimit(atOnce)
 	for _, w := range works {
 		if w.failed() {
 			continue
 		}
-		deciding.Go(func() error {
-			c.decide(w)
-			return nil
-		})
+		deciding.run(func() { c.decide(w) })
 	}
-	_ = deciding.Wait() // Errors are in the results.
+	deciding.wait() // Errors are in the results.
 
 	began := c.now()
 	var b breaker
-	var writing errgroup.Group
-	writing.SetLimit(atOnce)
+	var writing group
+	writing.functions.SetLimit(atOnce)
 	for _, w := range works {
 		for _, part := range parts(w.edit) {
-			writing.Go(func() error {
-				c.writePart(ctx, w, part, &b)
-				return nil
-			})
+			writing.run(func() { c.writePart(ctx, w, part, &b) })
 		}
 	}
-	_ = writing.Wait() // As above.
+	writing.wait() // As above.
 	changed := 0
 	for _, w := range works {
 		if w.result.Edit.Empty() {
