@@ -107,7 +107,8 @@ func declarations(meta *metav1.ObjectMeta) string {
 	return b.String()
 }
 
-// StripManagedFields keeps of an object's managed fields only what says which labels we wrote, to save memory.
+// StripManagedFields keeps of an object's managed fields only what says which labels we wrote, and has it share memory with
+// others, to save memory. It is for objects that nobody changes any more, as those of a cache.
 func StripManagedFields(in any) (any, error) {
 	run, ok := in.(*v1alpha1.TrainingRun)
 	if !ok {
@@ -116,5 +117,6 @@ func StripManagedFields(in any) (any, error) {
 	run.ManagedFields = slices.DeleteFunc(run.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
 		return e.Manager != FieldManager || e.Subresource != ""
 	})
+	compact(run)
 	return run, nil
 }
