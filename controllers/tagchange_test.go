@@ -347,6 +347,30 @@ var _ = Describe("A TagChange", func() {
 		h.ExpectReady(change, v1alpha1.ReasonChanged, "150 of 150")
 	})
 
+	DescribeTable("waits, and says so, while a ConfigMap of somebody else has the name of its own", func(name, done string, edits ...func(*v1alpha1.TagChangeSpec)) {
+		runs(150, "debug")
+		theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Name: name}, Data: map[string]string{"runs": "precious"}}
+		Expect(h.Admin.Create(GinkgoT().Context(), theirs)).To(Succeed())
+		change := bulkChange("fix", "debug", edits...)
+		apply(change)
+		h.ExpectStalled(change, v1alpha1.ReasonConfigMapTaken, "delete that ConfigMap")
+		h.ExpectCondition(change, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonConfigMapTaken, name)
+		h.Step(5 * time.Minute)
+		Expect(h.CountEvents(change, v1alpha1.ReasonConfigMapTaken, func(controllerstest.Event) bool { return true })).To(Equal(1))
+		Expect(configMap(name)).To(Equal("precious"))
+		h.ExpectTagsOn("run-0000", "debug")
+
+		h.ExpectDeleted(theirs)
+		h.Step(time.Minute)
+		Expect(configMap(name)).To(ContainSubstring("run-0000"))
+		h.ExpectReady(change, done, "150")
+		Expect(change.Status.Matched).To(HaveValue(BeEquivalentTo(150)))
+		Expect(change.Status.Skipped).To(BeEmpty())
+	},
+		Entry("which would say what is done", "fix-undo-000", v1alpha1.ReasonChanged, renames("debug", "wip")),
+		Entry("which would say what was found", "fix-matches-000", v1alpha1.ReasonQueried),
+	)
+
 	It("answers an edit that comes too late, and has room for a long name", func() {
 		runs(2, "debug")
 		late := bulkChange("late", "debug", removes("debug"), func(s *v1alpha1.TagChangeSpec) { s.Apply, s.MaxRuns = false, 1 })

@@ -115,6 +115,8 @@ const (
 	ReasonUniqueTag = "UniqueTag"
 	// ReasonUndoMissing: what undoOf names is not there, or not done, or its ConfigMaps are gone.
 	ReasonUndoMissing = "UndoMissing"
+	// ReasonConfigMapTaken: a ConfigMap with the name of one that is to be written is there and is not of the TagChange.
+	ReasonConfigMapTaken = "ConfigMapTaken"
 )
 
 // Annotations that people set.

@@ -4,12 +4,14 @@ package tagchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -19,6 +21,7 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/trigger"
 	"github.com/runtag/runtag/internal/audit"
+	"github.com/runtag/runtag/internal/kstatus"
 	"github.com/runtag/runtag/internal/tags"
 	"github.com/runtag/runtag/internal/tracking"
 )
@@ -75,10 +78,10 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	s := &scope{now: c.Clock.Now(), change: change, stored: change.DeepCopy(), memory: c.recall(req.NamespacedName, change.UID)}
 	for _, phase := range c.phases {
 		done, err := phase(ctx, s)
-		if err != nil {
+		if err != nil && !c.blocked(s, err) {
 			return c.failed(s, err)
 		}
-		if done {
+		if done || err != nil {
 			break
 		}
 	}
@@ -115,6 +118,24 @@ func (c *Controller) failed(s *scope, err error) (reconcile.Result, error) {
 	}
 	return reconcile.Result{}, fmt.Errorf("reconcile TagChange: %w", err)
 }
+
+// blocked shows an error that only a person can do something about. As in failed, what the pass worked out goes with it.
+func (c *Controller) blocked(s *scope, err error) bool {
+	var taken *takenError
+	if !errors.As(err, &taken) {
+		return false
+	}
+	if !equality.Semantic.DeepEqual(s.stored.Status, s.change.Status) {
+		c.forget(s.key())
+		s.change.Status = *s.stored.Status.DeepCopy()
+	}
+	s.state = kstatus.State{Ready: metav1.ConditionFalse, Reason: v1alpha1.ReasonConfigMapTaken, Message: taken.Error(), Stalled: true}
+	s.dueIn(blockedDelay)
+	return true
+}
+
+// blockedDelay is how often it is looked whether a ConfigMap that is in the way is gone: they are not watched.
+const blockedDelay = time.Minute
 
 // conflictDelay lets the cache catch up after a write that met a newer object.
 const conflictDelay = 50 * time.Millisecond

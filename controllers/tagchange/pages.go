@@ -21,6 +21,17 @@ import (
 // pageKey is the key of a ConfigMap's data: one entry or match a line, as JSON.
 const pageKey = "runs"
 
+// takenError says that a ConfigMap of this name is there and is somebody else's.
+type takenError struct {
+	configMap string
+	change    types.NamespacedName
+}
+
+func (e *takenError) Error() string {
+	return fmt.Sprintf("ConfigMap %s is there already and is not of TagChange %s, which writes down there what it does: "+
+		"delete that ConfigMap, or make a TagChange of another name", e.configMap, e.change)
+}
+
 // page is a ConfigMap as it is stored.
 type page struct {
 	name    string
@@ -40,7 +51,7 @@ func (c *Controller) putPage(ctx context.Context, s *scope, p *page, text string
 			return fmt.Errorf("get ConfigMap %s: %w", p.name, err)
 		}
 		if !metav1.IsControlledBy(there, s.change) {
-			return fmt.Errorf("ConfigMap %s is there already and is not of TagChange %s: delete or rename it", p.name, s.key())
+			return &takenError{configMap: p.name, change: s.key()}
 		}
 		m.ResourceVersion = there.ResourceVersion
 		err = c.Client.Update(ctx, m, client.DisableReadYourWritesConsistency)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -72,6 +73,10 @@ func (c *Controller) announce(s *scope) {
 	kind := corev1.EventTypeNormal
 	switch {
 	case s.settled:
+	case s.state.Stalled && now.FinishedAt == nil:
+		if ready := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady); ready == nil || ready.Reason != s.state.Reason {
+			c.Recorder.Eventf(s.change, nil, corev1.EventTypeWarning, s.state.Reason, "Change", "%s", s.state.Message)
+		}
 	case before.FinishedAt == nil && now.FinishedAt != nil:
 		if s.state.Stalled {
 			kind = corev1.EventTypeWarning
