@@ -1,11 +1,14 @@
 package backendtest
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 )
 
 // Exchange is one request that a fault answers.
@@ -71,6 +74,57 @@ func ResetMidway() Fault {
 		head := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
 			answer.Code, http.StatusText(answer.Code), len(body))
 		reset(x.Writer, append([]byte(head), body[:len(body)/2]...))
+	}
+}
+
+// ResetAfter lets the tracker do its work and resets the connection instead of answering.
+func ResetAfter() Fault {
+	return func(x *Exchange) {
+		x.Tracker.ServeHTTP(httptest.NewRecorder(), x.Request)
+		reset(x.Writer, nil)
+	}
+}
+
+// dripTime is between two bytes of Drip.
+const dripTime = 20 * time.Millisecond
+
+// Drip answers with blanks, a byte at a time, without end; the tracker sees nothing.
+func Drip() Fault {
+	return func(x *Exchange) {
+		x.Writer.Header().Set("Content-Type", "application/json")
+		flush := http.NewResponseController(x.Writer)
+		tick := time.NewTicker(dripTime)
+		defer tick.Stop()
+		for {
+			if _, err := io.WriteString(x.Writer, " "); err != nil || flush.Flush() != nil {
+				return // The client went away.
+			}
+			select {
+			case <-tick.C:
+			case <-x.Request.Context().Done():
+				return
+			case <-x.Closing:
+				return
+			}
+		}
+	}
+}
+
+// Rewrite lets the tracker answer and has the JSON changed before the client sees it. An answer that is no JSON object, or
+// no success, goes through as it is.
+func Rewrite(change func(answer map[string]any)) Fault {
+	return func(x *Exchange) {
+		recorded := httptest.NewRecorder()
+		x.Tracker.ServeHTTP(recorded, x.Request)
+		body := recorded.Body.Bytes()
+		var answer map[string]any
+		if err := json.Unmarshal(body, &answer); err == nil && recorded.Code == http.StatusOK {
+			change(answer)
+			if body, err = json.Marshal(answer); err != nil {
+				panic(err) // It was JSON before.
+			}
+		}
+		Answer(recorded.Code, string(body), "Content-Type", recorded.Header().Get("Content-Type"))(x)
 	}
 }
 

@@ -14,8 +14,10 @@ import (
 // Request is a request as the proxy saw it.
 type Request struct {
 	Method, Path string
-	Header       http.Header
-	Body         []byte
+	// Query is that of the address, as it was sent.
+	Query  string
+	Header http.Header
+	Body   []byte
 }
 
 // Rule says which requests are hit by a fault.
@@ -47,8 +49,9 @@ type activeRule struct {
 	seen int
 }
 
-// NewProxy starts a proxy before the tracker at target; it ends with the test.
-func NewProxy(t testing.TB, target string) *Proxy {
+// NewProxy starts a proxy before the tracker at target; it ends with the test. Each of around is put around all that it
+// answers, broken or not.
+func NewProxy(t testing.TB, target string, around ...func(http.Handler) http.Handler) *Proxy {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil {
@@ -66,7 +69,11 @@ func NewProxy(t testing.TB, target string) *Proxy {
 			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 		},
 	}
-	server := httptest.NewServer(p)
+	var handler http.Handler = p
+	for _, put := range around {
+		handler = put(handler)
+	}
+	server := httptest.NewServer(handler)
 	t.Cleanup(func() {
 		close(p.closing)
 		server.CloseClientConnections()
@@ -111,7 +118,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // The client went away.
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	fault := p.record(Request{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), Body: body})
+	fault := p.record(Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Header: r.Header.Clone(), Body: body})
 	if fault == nil {
 		p.tracker.ServeHTTP(w, r)
 		return
