@@ -129,6 +129,9 @@ func (c *Client) experimentByName(ctx context.Context, name string) (string, err
 	}
 	_, err := c.do(ctx, call{op: op, method: http.MethodGet, path: "experiments/get-by-name",
 		query: url.Values{"experiment_name": {name}}, out: &out, fields: []string{"experiment"}})
+	if is := out.Experiment.Name; err == nil && is != "" && !strings.EqualFold(is, name) { // some databases compare without regard to case
+		return "", c.notMLflow(op, errOtherExperiment)
+	}
 	gone := out.Experiment.LifecycleStage == "deleted" || out.Experiment.ID == "" // get-by-name finds deleted ones too
 	if err != nil && !answerOf(err).missing() {
 		return "", err
@@ -141,6 +144,13 @@ func (c *Client) experimentByName(ctx context.Context, name string) (string, err
 	return out.Experiment.ID, nil
 }
 
+var (
+	// errOtherExperiment: the runs of another experiment are not ours, and ours are not gone because they are not in it.
+	errOtherExperiment = errors.New("the answer is about another experiment")
+	// errNoExperiment: what has no id is no experiment.
+	errNoExperiment = errors.New("the list has an experiment without an id")
+)
+
 func (c *Client) experimentsByPrefix(ctx context.Context, prefix string) ([]string, error) {
 	in := struct {
 		MaxResults int    `json:"max_results"`
@@ -151,23 +161,31 @@ func (c *Client) experimentsByPrefix(ctx context.Context, prefix string) ([]stri
 	if start := safeStart(prefix); start != "" {
 		in.Filter = "name LIKE '" + start + "%'"
 	}
+	const op = "find experiments"
 	var ids []string
-	for {
+	for pages := (backend.Pages{}); ; in.PageToken = pages.Cursor() {
 		var out struct {
 			Experiments   []experiment `json:"experiments"`
 			NextPageToken string       `json:"next_page_token"`
 		}
-		_, err := c.do(ctx, call{op: "find experiments", method: http.MethodPost, path: "experiments/search",
+		_, err := c.do(ctx, call{op: op, method: http.MethodPost, path: "experiments/search",
 			in: in, out: &out, fields: []string{"experiments", "next_page_token"}})
 		if err != nil {
 			return nil, err
 		}
 		for _, x := range out.Experiments {
+			if x.ID == "" {
+				return nil, c.notMLflow(op, errNoExperiment)
+			}
 			if strings.HasPrefix(x.Name, prefix) {
 				ids = append(ids, x.ID)
 			}
 		}
-		if in.PageToken = out.NextPageToken; in.PageToken == "" {
+		more, err := pages.Turn(backend.Page{Next: out.NextPageToken})
+		if err != nil {
+			return nil, c.notMLflow(op, err)
+		}
+		if !more {
 			return ids, nil
 		}
 	}

@@ -118,14 +118,29 @@ func (c *Client) searchIDs(ctx context.Context, among, ids, metrics []string) ([
 		return nil, time.Time{}, err
 	}
 	var runs []backend.Run
+	seen := make(map[string]bool, len(found.runs))
 	for _, r := range found.runs {
-		// Some databases compare without regard to case.
-		if slices.Contains(ids, r.Info.RunID) {
+		id := r.Info.RunID
+		if seen[id] {
+			return nil, time.Time{}, c.notMLflow(listOp, errTwice)
+		}
+		seen[id] = true
+		switch {
+		case slices.Contains(ids, id):
 			runs = append(runs, c.run(r))
+		// Some databases compare without regard to case.
+		case !slices.ContainsFunc(ids, func(asked string) bool { return strings.EqualFold(asked, id) }):
+			return nil, time.Time{}, c.notMLflow(listOp, errOtherRuns)
 		}
 	}
 	return runs, found.at, nil
 }
+
+// What is not in an answer by id counts as deleted, so an answer to something else must not pass for one.
+var (
+	errTwice     = errors.New("the answer has a run twice")
+	errOtherRuns = errors.New("the answer is about other runs")
+)
 
 // byNames reads runs by name: a search for each, as there is no OR.
 func (c *Client) byNames(ctx context.Context, names, metrics []string) (backend.Page, error) {
