@@ -31,8 +31,8 @@ type Mutation struct {
 	// Package has the tests that have to fail, and Run picks them, as go test's -run does.
 	Package string `json:"package"`
 	Run     string `json:"run"`
-	// Args are more arguments of the test binary, such as a focus.
-	Args []string `json:"args,omitempty"`
+	// Env is added to the environment of the tests, which run in full.
+	Env []string `json:"env,omitempty"`
 }
 
 // Result is what came of a Mutation.
@@ -107,8 +107,8 @@ func check(ctx context.Context, root string, m Mutation) (Result, error) {
 		return r, fmt.Errorf("it does not compile: %w\n%s", err, out)
 	}
 	// Built before, so that what fails now is a test. It runs in its package's folder, as go test does it.
-	args := append([]string{"-test.run=" + m.Run, "-test.v=test2json", "-test.timeout=" + limit.String()}, m.Args...)
-	test := exec.CommandContext(ctx, binary, args...)
+	test := exec.CommandContext(ctx, binary, "-test.run="+m.Run, "-test.v=test2json", "-test.timeout="+limit.String())
+	test.Env = append(append(os.Environ(), "RUNTAG_FAULTS=full"), m.Env...)
 	test.Dir = filepath.Join(root, m.Package)
 	out, err := test.CombinedOutput()
 	r.Seconds = time.Since(began).Seconds()
