@@ -101,7 +101,7 @@ func mlflowStatuses() []mlflowRow {
 		{name: "403 for an experiment's name", reason: "an experiment that is hidden has no deleted runs", rules: hideSecond},
 		{
 			name: "removals refused", reason: "a change of which one half is done is finished later, and what was there before is given back",
-			rules: hit(isRemoval, mlflowError(http.StatusInternalServerError, "INTERNAL_ERROR", "database is locked")), short: true,
+			rules: hit(isRemoval, mlflowError(http.StatusInternalServerError, "INTERNAL_ERROR", "database is locked")),
 		},
 		{name: "settings refused", reason: "and so is the other half", rules: hit(isSetting, mlflowError(http.StatusInternalServerError, "INTERNAL_ERROR", "database is locked"))},
 		{name: "503 for 90 s", reason: "a pause is kept that an outage asks for", rules: hit(nil, later(http.StatusServiceUnavailable, "90"))},
