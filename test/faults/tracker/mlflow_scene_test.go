@@ -25,7 +25,7 @@ const (
 	mlflowMany = 4
 	// slowly is how long a pass and a request may take in real time where a row leaves some unanswered; the server is real
 	// too, and needs some of it.
-	slowly = 2 * time.Second
+	slowly = 6 * time.Second
 )
 
 // mlflowScene is a few TrainingRuns, people who edit them, and an MLflow server that misbehaves meanwhile.

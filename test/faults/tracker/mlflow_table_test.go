@@ -71,6 +71,20 @@ func hitEvery(n int, on match, fault backendtest.Fault) rules {
 	}, fault)
 }
 
+// mostSlow is how many requests are left unanswered, each for a deadline in real time.
+const mostSlow = 6
+
+// few ends what takes real time after some hits.
+func few(of rules) rules {
+	return func(s *mlflowScene) []backendtest.Rule {
+		all := of(s)
+		for i := range all {
+			all[i].Times = mostSlow
+		}
+		return all
+	}
+}
+
 // mlflowError answers as MLflow's handlers do.
 func mlflowError(status int, code, message string) backendtest.Fault {
 	body, err := json.Marshal(map[string]string{"error_code": code, "message": message})
@@ -139,8 +153,8 @@ func mlflowConnections() []mlflowRow {
 		{name: "dropped after writes", reason: "what was done and not told is ours", rules: hit(isMLflowWrite, backendtest.ResetAfter())},
 		{name: "dropped in the middle", reason: "half an answer is none", rules: hit(nil, backendtest.ResetMidway())},
 		{name: "every third", reason: "what fails now and then is tried again", rules: hitEvery(3, nil, backendtest.ResetAfter())},
-		{name: "byte by byte", reason: "an answer that goes on for ever ends at the deadline", slow: true, rules: hitEvery(4, nil, backendtest.Drip())},
-		{name: "no answer to writes", reason: "a wait has an end", slow: true, rules: hitEvery(2, isMLflowWrite, backendtest.Hang())},
+		{name: "byte by byte", reason: "an answer that goes on for ever ends at the deadline", slow: true, rules: few(hitEvery(4, nil, backendtest.Drip()))},
+		{name: "no answer to writes", reason: "a wait has an end", slow: true, rules: few(hitEvery(2, isMLflowWrite, backendtest.Hang()))},
 	}
 }
 
