@@ -115,10 +115,14 @@ func (w *real) comeAndGo() {
 		profile, profileErr := w.manager.Profile(w.t.Context(), "goroutine?debug=1")
 		w.t.Errorf("%v (%v)\n%s", err, profileErr, profile[:min(6000, len(profile))])
 	}
-	for what, value := range map[string]int{
-		"projects that came and went": count, "goroutines before": before, "goroutines while they are there": most, "goroutines once they are gone": after,
+	for _, fact := range []facts.Fact{
+		{What: "projects that came and went", Value: float64(count)},
+		{What: "goroutines before they came", Value: float64(before)},
+		{What: "goroutines while they were there", Value: float64(most)},
+		{What: "goroutines once they were gone", Value: float64(after)},
 	} {
-		facts.Record(w.t, facts.Fact{Part: part, What: what, Value: float64(value)})
+		fact.Part = part
+		facts.Record(w.t, fact)
 	}
 }
 

@@ -24,7 +24,7 @@ import (
 const largest = 512 << 10
 
 func TestHostileUsers(t *testing.T) {
-	if err := flag.Set("rapid.checks", facts.Pick("8", "200")); err != nil {
+	if err := flag.Set("rapid.checks", facts.Pick("4", "200")); err != nil {
 		t.Fatal(err)
 	}
 	suite := controllerstest.Start(t, "../../../config")
@@ -185,7 +185,7 @@ func costlyRules(t *testing.T, h *controllerstest.Harness) {
 	run := h.NewRun("a", "good")
 	project := h.NewProject()
 	apply(h, project, run)
-	for n := range facts.Pick(20, 256) {
+	for n := range facts.Pick(8, 256) {
 		pod := h.NewPod(fmt.Sprintf("p%d", n), "")
 		pod.Labels = map[string]string{"tracking.runtag.dev/run": "a"}
 		for i := range 20 {
@@ -193,7 +193,7 @@ func costlyRules(t *testing.T, h *controllerstest.Harness) {
 		}
 		h.SeePods(pod)
 	}
-	rules := facts.Pick(6, 30)
+	rules := facts.Pick(4, 30)
 	terms := make([]string, 0, 40)
 	for n := range 40 {
 		terms = append(terms, fmt.Sprintf(`pods.exists(p, p.label("l%d").matches("^(v*)*(w|x)*%d$"))`, n%20, n))

@@ -10,11 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
@@ -38,6 +40,7 @@ type real struct {
 }
 
 func TestNeighbours(t *testing.T) {
+	log.SetLogger(logr.Discard()) // of our own client; or there are lines about nobody having set one
 	s, err := stage.New(t.Context(), stage.Options{})
 	if err != nil {
 		t.Fatal(err)
