@@ -44,15 +44,17 @@ func (c *Controller) moveUnique(ctx context.Context, s *scope) error {
 		}
 		listed = true
 	}
-	decided := map[string]tracking.Unique{}
-	s.project.Status.UniqueTags = nil
+	kept := map[string]map[string]string{}
 	for _, name := range names {
-		kept, err := c.kept(ctx, s, carriers[name])
-		if err != nil {
+		if kept[name], err = c.kept(ctx, s, carriers[name]); err != nil {
 			return err
 		}
+	}
+	decided := map[string]tracking.Unique{}
+	s.project.Status.UniqueTags = nil // nothing fails from here on: who holds a tag is remembered here alone
+	for _, name := range names {
 		decision := unique.Decide(unique.Situation{
-			Memory: rememberedUnique(s.stored, name), Declarers: declarers[name], Carriers: idsOf(carriers[name]), Kept: kept, Listed: listed, Now: s.now,
+			Memory: rememberedUnique(s.stored, name), Declarers: declarers[name], Carriers: idsOf(carriers[name]), Kept: kept[name], Listed: listed, Now: s.now,
 		})
 		decided[name] = tracking.Unique{Go: decision.Go, Holder: decision.Memory.Holder, Conflict: decision.Conflict, Blocked: decision.Blocked}
 		c.carryOut(s, name, decision, carriers[name])

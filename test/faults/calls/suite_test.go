@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +64,7 @@ func TestEveryCall(t *testing.T) {
 						t.Logf("again: %s='%s' go test ./test/faults/calls -count=1", oneVariable, c)
 					}
 				})
-				end, _ := live(t.Context(), suite, t, scripts[c.script], c.harm)
+				end := liveHarmed(t.Context(), suite, t, scripts[c.script], c.harm)
 				if diff := ends[c.script].Diff(end); diff != "" {
 					t.Errorf("the end is another one than that of the life without harm:\n%s", diff)
 				}
@@ -74,7 +73,8 @@ func TestEveryCall(t *testing.T) {
 	})
 }
 
-// record lives each script twice without harm. The calls have to be the same, and so have the ends.
+// record lives each script twice without harm. The ends have to be the same. So are the calls, but for some that depend on
+// when answers of the tracker come; those that both lives made are harmed.
 func record(t *testing.T, suite *controllerstest.Suite) ([]trial, map[string]endstate.State) {
 	t.Helper()
 	var trials []trial
@@ -87,11 +87,12 @@ func record(t *testing.T, suite *controllerstest.Suite) ([]trial, map[string]end
 		if diff := end.Diff(again); diff != "" {
 			t.Fatalf("two lives of script %s end differently:\n%s", script, diff)
 		}
-		if diff := names(made).Diff(names(madeAgain)); diff != "" {
-			t.Fatalf("two lives of script %s have other calls:\n%s", script, diff)
+		both := common(made, madeAgain)
+		if len(both)*10 < len(made)*9 {
+			t.Fatalf("two lives of script %s have %d calls and only %d in common", script, len(made), len(both))
 		}
 		ends[script] = end
-		for _, call := range made {
+		for _, call := range both {
 			for _, m := range modes {
 				if call.suffers(m) {
 					trials = append(trials, trial{script, harm{call.name, m}})
@@ -102,14 +103,11 @@ func record(t *testing.T, suite *controllerstest.Suite) ([]trial, map[string]end
 	return trials, ends
 }
 
-// names lets lists of calls be compared.
-func names(calls []call) endstate.State {
-	list := make([]string, 0, len(calls))
-	for _, c := range calls {
-		list = append(list, c.name)
-	}
-	slices.Sort(list)
-	return endstate.State{"calls": strings.Join(list, "\n")}
+// common are the calls of one life that were made in the other one too.
+func common(calls, others []call) []call {
+	return slices.DeleteFunc(slices.Clone(calls), func(c call) bool {
+		return !slices.ContainsFunc(others, func(o call) bool { return o.name == c.name })
+	})
 }
 
 // choose gives all cases, or a sample that is drawn anew each time, or the one that is asked for.
