@@ -65,20 +65,18 @@ func (c *Controller) guard(ctx context.Context, s *scope, run backend.Run) (bulk
 // trainingRuns are those of a run: in this namespace, and those in others that know its incarnation. They are shared with
 // the cache.
 func (c *Controller) trainingRuns(ctx context.Context, s *scope, run backend.Run) ([]*v1alpha1.TrainingRun, error) {
+	own, err := trainingrun.OfRun(ctx, c.Client, s.change.Namespace, s.project.Name, run.ID)
+	if err != nil {
+		return nil, err
+	}
+	elsewhere, err := trainingrun.OfIncarnation(ctx, c.Client, run.ID, run.UID)
+	if err != nil {
+		return nil, err
+	}
 	var found []*v1alpha1.TrainingRun
-	for _, query := range [][]client.ListOption{
-		{client.InNamespace(s.change.Namespace), client.MatchingFields{trainingrun.IndexRun: trainingrun.RunKey(s.project.Name, run.ID)}},
-		{client.MatchingFields{trainingrun.IndexRunUID: run.UID}},
-	} {
-		var list v1alpha1.TrainingRunList
-		if err := c.Client.List(ctx, &list, append(query, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)...); err != nil {
-			return nil, fmt.Errorf("list TrainingRuns of run %s: %w", run.ID, err)
-		}
-		for i := range list.Items {
-			object := &list.Items[i]
-			if object.DeletionTimestamp.IsZero() && !slices.ContainsFunc(found, func(o *v1alpha1.TrainingRun) bool { return o.UID == object.UID }) {
-				found = append(found, object)
-			}
+	for _, object := range append(own, elsewhere...) {
+		if object.DeletionTimestamp.IsZero() && !slices.ContainsFunc(found, func(o *v1alpha1.TrainingRun) bool { return o.UID == object.UID }) {
+			found = append(found, object)
 		}
 	}
 	return found, nil

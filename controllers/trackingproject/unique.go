@@ -251,16 +251,15 @@ func (c *Controller) kept(ctx context.Context, s *scope, runs []backend.Run) (ma
 			kept[run.ID] = fmt.Sprintf("the policy %s (maxTagPolicy, or --max-tag-policy) does not allow to take it off run %s", ceiling, run.ID)
 			continue
 		}
-		var objects v1alpha1.TrainingRunList
-		if err := c.Client.List(ctx, &objects, client.MatchingFields{trainingrun.IndexRunUID: run.UID}, client.UnsafeDisableDeepCopy,
-			client.DisableReadYourWritesConsistency); err != nil {
-			return nil, fmt.Errorf("list TrainingRuns of run %s: %w", run.ID, err)
+		objects, err := trainingrun.OfIncarnation(ctx, c.Client, run.ID, run.UID)
+		if err != nil {
+			return nil, err
 		}
-		for i := range objects.Items {
-			if policy := trainingrun.Policy(objects.Items[i].Spec.TagPolicy); policy < tags.Merge && objects.Items[i].DeletionTimestamp.IsZero() {
+		for _, object := range objects {
+			if policy := trainingrun.Policy(object.Spec.TagPolicy); policy < tags.Merge && object.DeletionTimestamp.IsZero() {
 				who := "a TrainingRun of another namespace"
-				if objects.Items[i].Namespace == s.project.Namespace {
-					who = "TrainingRun " + objects.Items[i].Name
+				if object.Namespace == s.project.Namespace {
+					who = "TrainingRun " + object.Name
 				}
 				kept[run.ID] = fmt.Sprintf("%s of run %s has policy %s, which takes nothing off", who, run.ID, policy)
 			}

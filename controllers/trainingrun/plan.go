@@ -3,10 +3,7 @@ package trainingrun
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/backend"
@@ -15,7 +12,7 @@ import (
 
 // collect gathers what the plan depends on, apart from rules: what is on the run, and what people declare.
 func (c *Controller) collect(ctx context.Context, s *scope) (bool, error) {
-	elsewhere, err := c.declaredElsewhere(ctx, s.run, s.view.Run.UID)
+	elsewhere, err := c.declaredElsewhere(ctx, s.run, s.view.Run)
 	if err != nil {
 		return false, err
 	}
@@ -108,15 +105,13 @@ func (m *memory) refuse(err error) {
 }
 
 // declaredElsewhere lists what other TrainingRuns of the cluster declare on the same run.
-func (c *Controller) declaredElsewhere(ctx context.Context, run *v1alpha1.TrainingRun, runUID string) ([]string, error) {
-	var same v1alpha1.TrainingRunList
-	if err := c.Client.List(ctx, &same, client.MatchingFields{IndexRunUID: runUID}, client.DisableReadYourWritesConsistency,
-		client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list TrainingRuns of run %s: %w", runUID, err)
+func (c *Controller) declaredElsewhere(ctx context.Context, run *v1alpha1.TrainingRun, on backend.Run) ([]string, error) {
+	same, err := OfIncarnation(ctx, c.Client, on.ID, on.UID)
+	if err != nil {
+		return nil, err
 	}
 	var elsewhere []string
-	for i := range same.Items {
-		other := &same.Items[i]
+	for _, other := range same {
 		if other.UID == run.UID || !other.DeletionTimestamp.IsZero() {
 			continue
 		}

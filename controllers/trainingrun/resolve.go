@@ -120,14 +120,11 @@ func (c *Controller) refuseDuplicate(ctx context.Context, s *scope) (bool, error
 	if s.releasing {
 		return false, nil
 	}
-	var same v1alpha1.TrainingRunList
-	if err := c.Client.List(ctx, &same, client.InNamespace(s.run.Namespace),
-		client.MatchingFields{IndexRun: RunKey(s.run.Spec.ProjectRef.Name, s.id)}, client.DisableReadYourWritesConsistency,
-		client.UnsafeDisableDeepCopy); err != nil {
-		return false, fmt.Errorf("list TrainingRuns of run %s: %w", s.id, err)
+	same, err := OfRun(ctx, c.Client, s.run.Namespace, s.run.Spec.ProjectRef.Name, s.id)
+	if err != nil {
+		return false, err
 	}
-	for i := range same.Items {
-		other := &same.Items[i]
+	for _, other := range same {
 		if precedes(other, s.run) {
 			if !Imported(other) && Untouched(s.run) { // the other one takes over what this one remembers, and then it goes
 				s.waiting = true

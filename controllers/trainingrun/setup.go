@@ -2,7 +2,6 @@ package trainingrun
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,50 +25,6 @@ import (
 	"github.com/runtag/runtag/controllers/trigger"
 	"github.com/runtag/runtag/internal/mirror"
 )
-
-// Field indexes of TrainingRuns.
-const (
-	// IndexProject finds the TrainingRuns of a project, within a namespace.
-	IndexProject = "spec.projectRef.name"
-	// IndexRun finds the TrainingRuns of a run, within a namespace.
-	IndexRun = "run"
-	// IndexRunUID finds the TrainingRuns of one incarnation of a run, in all namespaces.
-	IndexRunUID = "status.run.uid"
-)
-
-// RunKey is what IndexRun finds the TrainingRuns of a run by.
-func RunKey(project, id string) string { return project + "/" + id }
-
-// AddIndexes adds the field indexes that the controllers look things up by.
-func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
-	for field, extract := range map[string]func(*v1alpha1.TrainingRun) string{
-		IndexProject: func(r *v1alpha1.TrainingRun) string { return r.Spec.ProjectRef.Name },
-		IndexRun: func(r *v1alpha1.TrainingRun) string {
-			if id := RunID(r); id != "" {
-				return RunKey(r.Spec.ProjectRef.Name, id)
-			}
-			return ""
-		},
-		IndexRunUID: func(r *v1alpha1.TrainingRun) string {
-			if r.Status.Run == nil {
-				return ""
-			}
-			return r.Status.Run.UID
-		},
-	} {
-		if err := indexer.IndexField(ctx, &v1alpha1.TrainingRun{}, field, func(o client.Object) []string {
-			if run, ok := o.(*v1alpha1.TrainingRun); ok {
-				if value := extract(run); value != "" {
-					return []string{value}
-				}
-			}
-			return nil
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // +kubebuilder:rbac:groups=tracking.runtag.dev,resources=trainingruns,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=tracking.runtag.dev,resources=trainingruns/status,verbs=patch
@@ -167,23 +122,19 @@ func (c *Controller) wake(ctx context.Context, obj client.Object, q workqueue.Ty
 // Concerned lists the other TrainingRuns that may have something to do when this one was edited or is gone: those of the
 // namespace that gave way to it, and those of all namespaces that keep on the run what it declares.
 func (c *Controller) Concerned(ctx context.Context, run *v1alpha1.TrainingRun) ([]types.NamespacedName, error) {
-	var queries [][]client.ListOption
-	if id := RunID(run); id != "" {
-		queries = append(queries, []client.ListOption{client.InNamespace(run.Namespace), client.MatchingFields{IndexRun: RunKey(run.Spec.ProjectRef.Name, id)}})
+	own, err := OfRun(ctx, c.Client, run.Namespace, run.Spec.ProjectRef.Name, RunID(run))
+	if err != nil {
+		return nil, err
 	}
-	if known := KnownRun(run); known.UID != "" {
-		queries = append(queries, []client.ListOption{client.MatchingFields{IndexRunUID: known.UID}})
+	known := KnownRun(run)
+	elsewhere, err := OfIncarnation(ctx, c.Client, known.ID, known.UID)
+	if err != nil {
+		return nil, err
 	}
 	var concerned []types.NamespacedName
-	for _, query := range queries {
-		var same v1alpha1.TrainingRunList
-		if err := c.Client.List(ctx, &same, append(query, client.DisableReadYourWritesConsistency, client.UnsafeDisableDeepCopy)...); err != nil {
-			return concerned, fmt.Errorf("list TrainingRuns of run %s: %w", RunID(run), err)
-		}
-		for i := range same.Items {
-			if key := client.ObjectKeyFromObject(&same.Items[i]); same.Items[i].UID != run.UID && !slices.Contains(concerned, key) {
-				concerned = append(concerned, key)
-			}
+	for _, same := range append(own, elsewhere...) {
+		if key := client.ObjectKeyFromObject(same); same.UID != run.UID && !slices.Contains(concerned, key) {
+			concerned = append(concerned, key)
 		}
 	}
 	return concerned, nil
