@@ -20,13 +20,15 @@ type Index struct {
 
 	mu   sync.RWMutex
 	runs map[types.NamespacedName]*Run
-	// keys are hashes: a run that is found by one that is the same by chance is due once for nothing.
-	keys map[uint64][]*Run
+	// one and many are by hashes of keys: a run that is found by one that is the same by chance is due once for nothing. Most
+	// keys have one run, and those are kept without a list, which halves the room they take.
+	one  map[uint64]*Run
+	many map[uint64][]*Run
 }
 
 // NewIndex makes an empty one; in pods it looks for those that work together.
 func NewIndex(pods Pods) *Index {
-	return &Index{pods: pods, seed: maphash.MakeSeed(), runs: map[types.NamespacedName]*Run{}, keys: map[uint64][]*Run{}}
+	return &Index{pods: pods, seed: maphash.MakeSeed(), runs: map[types.NamespacedName]*Run{}, one: map[uint64]*Run{}, many: map[uint64][]*Run{}}
 }
 
 // Set puts a run in, in the place of what there was of the same TrainingRun. It is to be set again whenever what Run says
@@ -37,7 +39,7 @@ func (x *Index) Set(run Run) {
 	x.drop(run.Object)
 	x.runs[run.Object] = &run
 	for _, k := range x.hashes(RunKeys(run)) {
-		x.keys[k] = append(x.keys[k], &run)
+		x.add(k, &run)
 	}
 }
 
@@ -55,12 +57,34 @@ func (x *Index) drop(object types.NamespacedName) {
 	}
 	delete(x.runs, object)
 	for _, k := range x.hashes(RunKeys(*run)) {
-		left := slices.DeleteFunc(x.keys[k], func(r *Run) bool { return r == run })
-		if len(left) == 0 {
-			delete(x.keys, k)
-		} else {
-			x.keys[k] = left
-		}
+		x.remove(k, run)
+	}
+}
+
+func (x *Index) add(k uint64, run *Run) {
+	if list := x.many[k]; list != nil {
+		x.many[k] = append(list, run)
+	} else if first := x.one[k]; first != nil {
+		delete(x.one, k)
+		x.many[k] = []*Run{first, run}
+	} else {
+		x.one[k] = run
+	}
+}
+
+func (x *Index) remove(k uint64, run *Run) {
+	if x.one[k] == run {
+		delete(x.one, k)
+		return
+	}
+	switch left := slices.DeleteFunc(x.many[k], func(r *Run) bool { return r == run }); len(left) {
+	case 0:
+		delete(x.many, k)
+	case 1:
+		delete(x.many, k)
+		x.one[k] = left[0]
+	default:
+		x.many[k] = left
 	}
 }
 
@@ -113,7 +137,10 @@ func (x *Index) collect(runs map[types.NamespacedName]*Run, p, changed *evidence
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for _, k := range keys {
-		for _, run := range x.keys[k] {
+		if run := x.one[k]; run != nil && (changed == nil || !run.left(changed)) {
+			runs[run.Object] = run
+		}
+		for _, run := range x.many[k] {
 			if changed == nil || !run.left(changed) {
 				runs[run.Object] = run
 			}

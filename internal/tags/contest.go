@@ -1,7 +1,6 @@
 package tags
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -19,15 +18,15 @@ const (
 // concurrent use.
 type Contest struct {
 	attempt int
-	writes  map[string]lastWrite
+	writes  []lastWrite // of few keys, for which a map would take three times the room
 }
 
 // lastWrite is the last change of a key, and how often in a row it was made again.
 type lastWrite struct {
-	value   string
-	removed bool
-	again   int
-	at      time.Time
+	key, value string
+	at         time.Time
+	again      int32
+	removed    bool
 }
 
 // Begin says which attempt of the run this is. Another one than before starts with a clean slate.
@@ -41,33 +40,38 @@ func (c *Contest) Begin(attempt int) {
 // as when a person adds and removes a tag, is no contest.
 func (c *Contest) Wrote(attempt int, edit Edit, now time.Time) {
 	c.Begin(attempt)
+	if c.writes == nil { // often the only write there is: no more room than it needs
+		c.writes = make([]lastWrite, 0, len(edit.Set)+len(edit.Remove))
+	}
 	for key, value := range edit.Set {
-		c.wrote(key, lastWrite{value: value, at: now})
+		c.wrote(lastWrite{key: key, value: value, at: now})
 	}
 	for _, key := range edit.Remove {
-		c.wrote(key, lastWrite{removed: true, at: now})
+		c.wrote(lastWrite{key: key, removed: true, at: now})
 	}
 }
 
-func (c *Contest) wrote(key string, w lastWrite) {
-	if last, ok := c.writes[key]; ok && last.value == w.value && last.removed == w.removed {
+func (c *Contest) wrote(w lastWrite) {
+	at := slices.IndexFunc(c.writes, func(last lastWrite) bool { return last.key == w.key })
+	if at < 0 {
+		c.writes = append(c.writes, w)
+		return
+	}
+	if last := c.writes[at]; last.value == w.value && last.removed == w.removed {
 		w.again = last.again + 1
 	}
-	if c.writes == nil {
-		c.writes = map[string]lastWrite{}
-	}
-	c.writes[key] = w
+	c.writes[at] = w
 }
 
 // Held gives the keys whose next change has to wait, and until when; nil where none has to. It is meant for Input.HeldUntil.
 func (c *Contest) Held(now time.Time) map[string]time.Time {
 	var held map[string]time.Time
-	for key, w := range c.writes {
+	for _, w := range c.writes {
 		if until := w.at.Add(w.hold()); until.After(now) {
 			if held == nil {
 				held = map[string]time.Time{}
 			}
-			held[key] = until
+			held[w.key] = until
 		}
 	}
 	return held
@@ -76,12 +80,14 @@ func (c *Contest) Held(now time.Time) map[string]time.Time {
 // Contested lists in order the keys whose change was contested and whose wait for the next one is not over. A first
 // contested change that still waits is in Plan.Held.
 func (c *Contest) Contested(now time.Time) []string {
-	contested := map[string]bool{}
-	for key := range c.Held(now) {
-		contested[key] = c.writes[key].again > contestedAfter
+	var contested []string
+	for _, w := range c.writes {
+		if w.again > contestedAfter && w.at.Add(w.hold()).After(now) {
+			contested = append(contested, w.key)
+		}
 	}
-	maps.DeleteFunc(contested, func(_ string, is bool) bool { return !is })
-	return slices.Sorted(maps.Keys(contested))
+	slices.Sort(contested)
+	return contested
 }
 
 // hold is how long the next change of the key has to wait after this one.

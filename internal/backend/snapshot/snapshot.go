@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/runtag/runtag/internal/backend"
+	"github.com/runtag/runtag/internal/intern"
+	"github.com/runtag/runtag/internal/tags"
 )
 
 // Presence says whether a run is on the tracker.
@@ -76,12 +78,14 @@ type Snapshot struct {
 	active  map[string]*entry     // those last seen active
 	named   map[string]*nameEntry // all tracked names
 	nameOf  map[string]string     // id of a run held in named, to its name there
+	shared  *intern.Interner      // what entries share: runs of one project often have equal tags
 }
 
 // New makes a snapshot that tracks nothing.
 func New() *Snapshot {
 	return &Snapshot{
 		entries: map[string]*entry{}, active: map[string]*entry{}, named: map[string]*nameEntry{}, nameOf: map[string]string{},
+		shared: intern.New(),
 	}
 }
 
@@ -121,6 +125,7 @@ func (s *Snapshot) Remember(run backend.Run, attempt int) {
 		return
 	}
 	e.known, e.run, e.attempt = true, run, max(attempt, 1)
+	s.share(&e.run)
 	e.noteState(run.State)
 	e.calm = calmLooks
 	if e.presence == Absent && e.misses < missesOfKnown {
@@ -206,6 +211,7 @@ func (s *Snapshot) see(c *changes, at time.Time, run *backend.Run, from origin) 
 	if e != nil {
 		if e.see(at, run, from) {
 			c.id(run.ID)
+			s.share(&e.run)
 		}
 		s.sort(run.ID, e)
 	}
@@ -213,6 +219,23 @@ func (s *Snapshot) see(c *changes, at time.Time, run *backend.Run, from origin) 
 		s.seeName(c, at, run)
 	}
 	return e
+}
+
+// share has a run share its tags, and what few differ in, with others. Tags are a map, and half of what a run takes.
+func (s *Snapshot) share(run *backend.Run) {
+	run.Host, run.User, run.Group, run.JobType = s.shared.Text(run.Host), s.shared.Text(run.User), s.shared.Text(run.Group), s.shared.Text(run.JobType)
+	if len(run.Tags) == 0 {
+		return
+	}
+	sum := uint64(len(run.Tags))
+	for key, value := range run.Tags { // in whatever order
+		sum += s.shared.Sum(key, value)
+	}
+	if same, ok := s.shared.Find(sum).(tags.Set); ok && maps.Equal(same, run.Tags) {
+		run.Tags = same
+	} else {
+		s.shared.Keep(sum, run.Tags)
+	}
 }
 
 // sort puts an entry among the active ones, or takes it from there.
