@@ -47,8 +47,8 @@ type memory struct {
 	// entering are tags that only rules declare, that were written down as ours, and of which no write was sent yet;
 	// foreign are those among them that turned out to have been on the run already.
 	entering, foreign map[string]bool
-	// verdicts are what rules said last, by rule.
-	verdicts map[string]verdict
+	// verdicts are what rules said last.
+	verdicts verdicts
 	// attempt is the attempt that the run was in last, and attemptAt when it was seen to begin.
 	attempt   int
 	attemptAt time.Time
@@ -175,7 +175,7 @@ func (s *scope) take(mail []outcome) {
 		if o.sent == m.sent {
 			m.unsettled = m.unsettled && o.sent == "" || o.result.Err != nil && o.result.Sent
 			if !m.unsettled {
-				m.sources, m.rules = nil, nil
+				m.sources, m.rules, m.edit = nil, nil, tags.Edit{} // nobody asks for it once it is settled
 			}
 			m.sent = ""
 		}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/tagrule"
@@ -20,13 +19,20 @@ import (
 	"github.com/runtag/runtag/internal/tags"
 )
 
-// verdict is what a rule said of a run, and what it said it of.
-type verdict struct {
-	uid        types.UID
-	generation int64
-	input      uint64
-	said       rules.Verdict
+// verdicts are what rules said of a run, all of the same input.
+type verdicts struct {
+	input uint64
+	of    []verdict
 }
+
+// verdict is what a rule said. The rule is another one once its spec changes.
+type verdict struct {
+	rule *tagrule.Rule
+	said *rules.Verdict
+}
+
+// plainFalse is what most rules say of most runs.
+var plainFalse = rules.Verdict{Outcome: rules.False}
 
 // askRules finds out which tags rules give to the run. Facts that rules found stay when the object goes.
 func (c *Controller) askRules(ctx context.Context, s *scope) (bool, error) {
@@ -67,32 +73,40 @@ func (c *Controller) ask(ctx context.Context, s *scope, all []*tagrule.Rule) ([]
 	in := c.ruleInput(s, namespace)
 	hash := hashOf(&in)
 	asked := make([]rules.Asked, 0, len(all))
-	verdicts := make(map[string]verdict, len(all))
+	said := verdicts{input: hash}
 	for _, rule := range all {
 		a := rules.Asked{Spec: s.named(rule.Spec), Broken: rule.Program == nil}
 		a.Selected = !there || rule.SelectsNamespace(namespace.Labels) && rule.SelectsRun(in.Labels)
 		if a.Selected && !a.Broken && there && c.Synced() && rule.Evaluated() {
 			v := s.verdictOf(rule, &in, hash)
-			verdicts[rule.Spec.Key], a.Verdict = v, v.said
+			said.of = append(said.of, verdict{rule, v})
+			a.Verdict = *v
 		}
 		if rule.Spec.Mode == rules.Report && c.Tally.Note(rule, s.key(), a.Verdict.Outcome == rules.True, s.now) {
 			c.Report(rule)
 		}
 		asked = append(asked, a)
 	}
-	s.memory.verdicts = verdicts
+	said.of = slices.Clip(slices.Clone(said.of))
+	s.memory.verdicts = said
 	return asked, nil
 }
 
 // verdictOf is what a rule says of the run: what it said last, if neither it nor anything it can read changed since.
-func (s *scope) verdictOf(rule *tagrule.Rule, in *rules.Input, hash uint64) verdict {
-	v, known := s.memory.verdicts[rule.Spec.Key]
-	if known && v.uid == rule.UID && v.generation == rule.Generation && v.input == hash {
-		return v
+func (s *scope) verdictOf(rule *tagrule.Rule, in *rules.Input, hash uint64) *rules.Verdict {
+	if before := s.memory.verdicts; before.input == hash {
+		for _, v := range before.of {
+			if v.rule.UID == rule.UID && v.rule.Generation == rule.Generation {
+				return v.said
+			}
+		}
 	}
-	v = verdict{uid: rule.UID, generation: rule.Generation, input: hash, said: rule.Program.Eval(*in)}
-	v.said.Tags = s.canonical(v.said.Tags)
-	return v
+	v := rule.Program.Eval(*in)
+	if v.Outcome == rules.False && v.Why == "" {
+		return &plainFalse
+	}
+	v.Tags = s.canonical(v.Tags)
+	return &v
 }
 
 // named gives a rule whose tags have the names that this tracker gives them.
