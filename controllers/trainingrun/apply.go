@@ -61,7 +61,7 @@ func (c *Controller) send(s *scope) {
 	tracker := s.tracker
 	tracker.Queue().Change(string(s.run.UID), s.priority(), backend.Change{
 		Run:    s.view.Run,
-		Decide: c.decide(input, s.planner()),
+		Decide: c.decide(input, s.planner(), s.notCarried),
 	}, func(result backend.Result) {
 		if result.After.ID != "" {
 			tracker.Snapshot.Wrote(result.ReadAt, result.After)
@@ -76,13 +76,15 @@ func (c *Controller) send(s *scope) {
 }
 
 // decide plans once more, on the run as it was read right before the write. What is not covered by the ownership record
-// that was written down is a conflict: the next pass plans and writes down anew.
-func (c *Controller) decide(input tags.Input, plan func(tags.Input) tags.Plan) func(backend.Run) (tags.Edit, error) {
+// that was written down is a conflict: the next pass plans and writes down anew. So is a unique tag that was not on the run
+// when the plan was made, and is now: it would be taken off, which only the project may do.
+func (c *Controller) decide(input tags.Input, plan func(tags.Input) tags.Plan, notCarried []string) func(backend.Run) (tags.Edit, error) {
 	return func(now backend.Run) (tags.Edit, error) {
 		fresh := input
 		fresh.Observed, fresh.RunUID, fresh.Now = now.Tags, now.UID, c.Clock.Now()
 		planned := plan(fresh)
-		if !input.Record.Authorizes(planned.Record) {
+		arrived := slices.ContainsFunc(notCarried, func(name string) bool { return backend.Carries(input.Dialect, now.Tags, name) })
+		if arrived || !input.Record.Authorizes(planned.Record) {
 			return tags.Edit{}, &backend.Error{
 				Kind: backend.Conflict, Op: "change tags of run " + now.ID,
 				Message: "the run changed since the change was planned; planning again",

@@ -54,6 +54,8 @@ type scope struct {
 	// uniqueTrouble says why a unique tag that the object declares is not on its run; uniqueConflict that others declare it.
 	uniqueTrouble  []string
 	uniqueConflict bool
+	// notCarried are unique tags that this plan leaves to the project and that were not on the run.
+	notCarried []string
 
 	input   tags.Input
 	planned tags.Plan

@@ -94,6 +94,8 @@ func (c *Controller) keepUnique(_ context.Context, s *scope) (bool, error) {
 				source = tags.Spec
 			}
 			s.input.Frozen = append(s.input.Frozen, tags.Declaration{Tag: name, Source: source})
+		} else {
+			s.notCarried = append(s.notCarried, name)
 		}
 	}
 	return false, nil
