@@ -127,10 +127,10 @@ func (c *Controller) Reconcile(ctx context.Context, req reconcile.Request) (reco
 }
 
 // tellOthers queues the TrainingRuns that have to give way to this one, and those that keep on the run what its labels
-// declared.
+// or rules declared.
 func (c *Controller) tellOthers(ctx context.Context, s *scope) error {
 	others := s.displaced
-	if !slices.Equal(labelled(s.stored), labelled(s.run)) {
+	if !slices.Equal(declaredByStatus(s.stored), declaredByStatus(s.run)) {
 		// A read waits until the cache has our write, which is what the others go by.
 		if err := c.Client.Get(ctx, s.key(), &v1alpha1.TrainingRun{}); err != nil {
 			return err

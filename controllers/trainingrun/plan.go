@@ -115,7 +115,7 @@ func (c *Controller) declaredElsewhere(ctx context.Context, run *v1alpha1.Traini
 		if other.UID == run.UID || !other.DeletionTimestamp.IsZero() {
 			continue
 		}
-		for _, tag := range slices.Concat(other.Spec.Tags, labelled(other)) {
+		for _, tag := range slices.Concat(other.Spec.Tags, declaredByStatus(other)) {
 			if !slices.Contains(other.Spec.ExcludeTags, tag) {
 				elsewhere = append(elsewhere, tag)
 			}
@@ -124,11 +124,11 @@ func (c *Controller) declaredElsewhere(ctx context.Context, run *v1alpha1.Traini
 	return elsewhere, nil
 }
 
-// labelled are the tags that labels and annotations of a TrainingRun declare, as its status says.
-func labelled(run *v1alpha1.TrainingRun) []string {
+// declaredByStatus are the tags that labels, annotations and rules of a TrainingRun declare, as its status says.
+func declaredByStatus(run *v1alpha1.TrainingRun) []string {
 	var names []string
 	for _, t := range run.Status.Tags {
-		if t.ByLabel || t.ByAnnotation {
+		if t.ByLabel || t.ByAnnotation || t.Source == v1alpha1.TagSourceRule {
 			names = append(names, t.Name)
 		}
 	}

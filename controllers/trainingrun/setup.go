@@ -45,7 +45,7 @@ func (c *Controller) SetupWithManager(mgr manager.Manager, workers int, ready fu
 			DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 				c.wake(ctx, e.Object, q)
 			},
-		}, builder.WithPredicates(predicate.Or(Relevant(), labelledChanged()))).
+		}, builder.WithPredicates(predicate.Or(Relevant(), othersConcerned()))).
 		Watches(&v1alpha1.TagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(trigger.Edited())).
 		Watches(&v1alpha1.ClusterTagRule{}, handler.EnqueueRequestsFromMapFunc(c.within), builder.WithPredicates(trigger.Edited())).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(c.ofNamespace), builder.WithPredicates(namespaceChanged())).
@@ -140,15 +140,15 @@ func (c *Controller) Concerned(ctx context.Context, run *v1alpha1.TrainingRun) (
 	return concerned, nil
 }
 
-// labelledChanged lets by what a status says of tags that labels and annotations declare: other objects leave such a tag
-// on the run, and go by the status.
-func labelledChanged() predicate.Predicate {
+// othersConcerned lets by what a status says of tags that labels, annotations and rules declare: other objects leave such
+// a tag on the run, and go by the status.
+func othersConcerned() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, ok := e.ObjectOld.(*v1alpha1.TrainingRun)
 			now, alsoOK := e.ObjectNew.(*v1alpha1.TrainingRun)
-			return ok && alsoOK && !slices.Equal(labelled(before), labelled(now))
+			return ok && alsoOK && !slices.Equal(declaredByStatus(before), declaredByStatus(now))
 		},
 	}
 }

@@ -227,10 +227,16 @@ func (w *world) wanted(id string) map[string]bool {
 	return all
 }
 
-// wantedBesides says that another object wants a tag on the same run.
+// wantedBesides says that another object wants a tag on the same run, by a rule too.
 func (w *world) wantedBesides(o *object, tag string) bool {
 	return slices.ContainsFunc(w.objects, func(other *object) bool {
-		return other != o && other.id == o.id && other.run != nil && slices.Contains(declared(other.run), tag)
+		if other == o || other.id != o.id || other.run == nil {
+			return false
+		}
+		held := slices.ContainsFunc(other.run.Status.RuleTags, func(t v1alpha1.RuleTag) bool {
+			return t.Tag == tag && t.State == v1alpha1.RuleTagHeld && !slices.Contains(other.run.Spec.ExcludeTags, tag)
+		})
+		return held || slices.Contains(declared(other.run), tag)
 	})
 }
 
