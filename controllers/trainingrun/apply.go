@@ -71,7 +71,11 @@ func (c *Controller) send(s *scope) {
 			tracker.AskCheck()
 			c.Projects.Enqueue(tracker.Key, trigger.Done)
 		}
-		c.Runs.Enqueue(job.key, trigger.Done)
+		next := trigger.Done
+		if result.Err == nil {
+			next = trigger.Told
+		}
+		c.Runs.Enqueue(job.key, next)
 	})
 }
 

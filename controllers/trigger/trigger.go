@@ -15,8 +15,10 @@ import (
 
 // Priorities in a queue; the highest goes first. What people create and edit has 0.
 const (
-	// Done is for an object whose change has just been sent: only its status is left.
+	// Done is for an object that waits for an answer which has come, and has more to do with it.
 	Done = 10
+	// Told is for an object whose change has landed: only its status is left, and new edits are to land before it is told.
+	Told = -5
 	// Evidence is for what pods and nodes tell.
 	Evidence = -10
 	// Periodic is for what a look found, and for periodic work.
