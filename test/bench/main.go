@@ -71,6 +71,10 @@ func run(ctx context.Context, only []int, profiles string) error {
 		}
 	}
 	defer b.closeCrowd(ctx)
+	docs := filepath.Join(b.root, "docs")
+	if b.scale != 1 {
+		docs = filepath.Join(os.TempDir(), "runtag-bench")
+	}
 	measured := report.Report{Machine: b.machine()}
 	commit := b.commit(ctx)
 	for _, r := range rows {
@@ -83,13 +87,9 @@ func run(ctx context.Context, only []int, profiles string) error {
 		}
 		result.Commit = commit
 		measured.Rows = append(measured.Rows, result)
-	}
-	docs := filepath.Join(b.root, "docs")
-	if b.scale != 1 {
-		docs = filepath.Join(os.TempDir(), "runtag-bench")
-	}
-	if err := b.write(ctx, measured, docs); err != nil {
-		return err
+		if err := b.write(ctx, measured, docs); err != nil { // after each row, so that nothing measured is lost
+			return err
+		}
 	}
 	if missed := measured.Missed(); len(missed) > 0 {
 		return errors.New("missed:\n  " + strings.Join(missed, "\n  "))
