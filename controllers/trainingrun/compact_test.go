@@ -21,7 +21,7 @@ func full() *v1alpha1.TrainingRun {
 			Namespace: own("team"), Name: own("run"), UID: "u1", Labels: map[string]string{own("tag.runtag.dev/baseline"): own("spec"), own("team"): ""},
 			Annotations: map[string]string{"a": "b"},
 			ManagedFields: append(make([]metav1.ManagedFieldsEntry, 0, 4),
-				metav1.ManagedFieldsEntry{Manager: own(trainingrun.FieldManager), Operation: "Update", FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: raw}},
+				metav1.ManagedFieldsEntry{Manager: own(trainingrun.FieldManager), Operation: "Update", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(string(raw))},
 				metav1.ManagedFieldsEntry{Manager: own(trainingrun.FieldManager), Operation: "Apply"}),
 		},
 		Spec: v1alpha1.TrainingRunSpec{
