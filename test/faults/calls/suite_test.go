@@ -110,7 +110,7 @@ func common(calls, others []call) []call {
 	})
 }
 
-// choose gives all cases, or a sample that is drawn anew each time, or the one that is asked for.
+// choose gives all cases, or a sample, or the one that is asked for.
 func choose(t *testing.T, trials []trial) []trial {
 	t.Helper()
 	if one := os.Getenv(oneVariable); one != "" {
@@ -123,8 +123,8 @@ func choose(t *testing.T, trials []trial) []trial {
 	if facts.Full() {
 		return trials
 	}
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
-	t.Logf("a sample of %d of %d cases, seed %d", sample, len(trials), seed)
+	seed := facts.Seed(t)
+	t.Logf("a sample of %d of %d cases", sample, len(trials))
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // chance that can be repeated, not a secret
 	trials = slices.Clone(trials)
 	random.Shuffle(len(trials), func(i, j int) { trials[i], trials[j] = trials[j], trials[i] })

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -19,8 +18,6 @@ import (
 const (
 	// part is the suite's name in the report.
 	part = "cluster"
-	// seedVariable repeats what depends on chance.
-	seedVariable = "RUNTAG_FAULTS_SEED"
 )
 
 // cluster is the one on which all tests here play.
@@ -57,15 +54,7 @@ func fullOnly(t *testing.T) {
 
 func randomOf(t *testing.T) *rand.Rand {
 	t.Helper()
-	seed := rand.Uint64N(1_000_000) //nolint:gosec // chance, and no secret
-	if text := os.Getenv(seedVariable); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("%s is %q, want a number: %v", seedVariable, text, err)
-		}
-	}
-	t.Logf("%s=%d repeats this", seedVariable, seed)
-	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // as above
+	return rand.New(rand.NewPCG(facts.Seed(t), 0)) //nolint:gosec // chance, and no secret
 }
 
 func must(t *testing.T, err error) {

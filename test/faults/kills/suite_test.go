@@ -7,8 +7,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -18,10 +16,8 @@ import (
 )
 
 const (
-	// seedVariable repeats a test.
-	seedVariable = "RUNTAG_FAULTS_SEED"
-	fullLives    = 40
-	shortLives   = 2
+	fullLives  = 40
+	shortLives = 2
 	// A kill is at one of the first so many calls of its kind, which each life makes.
 	mostAsked = 36
 	mostWrote = 32
@@ -32,8 +28,7 @@ func TestKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a control plane and the built manager")
 	}
-	seed := seedOf(t)
-	t.Logf("%s=%d repeats this", seedVariable, seed)
+	seed := facts.Seed(t)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // chance that can be repeated, not a secret
 	cluster := start(t)
 	op := &operator{stage: cluster}
@@ -71,19 +66,6 @@ func TestKilled(t *testing.T) {
 	if len(killed) == 0 {
 		t.Error("no manager was killed")
 	}
-}
-
-func seedOf(t *testing.T) uint64 {
-	t.Helper()
-	text := os.Getenv(seedVariable)
-	if text == "" {
-		return rand.Uint64N(1_000_000) //nolint:gosec // chance, and no secret
-	}
-	seed, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatalf("%s is %q, want a number: %v", seedVariable, text, err)
-	}
-	return seed
 }
 
 func start(t *testing.T) *stage.Stage {

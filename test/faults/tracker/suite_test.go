@@ -4,9 +4,6 @@
 package tracker_test
 
 import (
-	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -17,14 +14,11 @@ import (
 // part is the suite's name in the report.
 const part = "tracker"
 
-// seedVariable repeats a run: it decides which part of the table the short form takes, and how chances fall.
-const seedVariable = "RUNTAG_FAULTS_SEED"
-
 // shortShare is how many of the table's rows there are for one that the short form takes.
 const shortShare = 12
 
 func TestMisbehaviour(t *testing.T) {
-	seed := seedOf(t)
+	seed := facts.Seed(t)
 	suite := controllerstest.Start(t, "../../../config")
 	rows := table(seed)
 	done, storms := 0, stormCount{}
@@ -44,17 +38,4 @@ func TestMisbehaviour(t *testing.T) {
 	facts.Record(t, facts.Fact{Part: part, What: "ways in which W&B misbehaved", Value: float64(done)})
 	facts.Record(t, facts.Fact{Part: part, What: "requests that W&B refused with 429", Value: float64(storms.refused)})
 	facts.Record(t, facts.Fact{Part: part, What: "requests before a Retry-After had passed", Value: float64(storms.early)})
-}
-
-func seedOf(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64N(1_000_000) //nolint:gosec // chance, and no secret
-	if text := os.Getenv(seedVariable); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("%s is %q, want a number: %v", seedVariable, text, err)
-		}
-	}
-	t.Logf("%s=%d repeats this", seedVariable, seed)
-	return seed
 }
