@@ -38,7 +38,7 @@ func (f *failingWrites) Do(_ context.Context, r transport.Request) (transport.Re
 	case strings.Contains(r.URL, "/get-by-name"):
 		return transport.Response{Status: 200, Body: []byte(`{"experiment":{"experiment_id":"1","name":"forecast"}}`)}, nil
 	case strings.HasSuffix(r.URL, "/runs/search"):
-		return transport.Response{Status: 200, Body: f.runs()}, nil
+		return transport.Response{Status: 200, Body: f.runs(string(r.Body))}, nil
 	}
 	if f.writes.Add(1) <= f.after {
 		return transport.Response{Status: 200, Body: []byte(`{}`)}, nil
@@ -51,9 +51,13 @@ func (f *failingWrites) Do(_ context.Context, r transport.Request) (transport.Re
 	return transport.Response{Status: f.status, Body: []byte(f.body)}, nil
 }
 
-func (f *failingWrites) runs() []byte {
+// runs answers a search for some of them.
+func (f *failingWrites) runs(search string) []byte {
 	var runs []wireRun
 	for _, id := range f.ids() {
+		if !strings.Contains(search, "'"+id+"'") {
+			continue
+		}
 		var r wireRun
 		r.Info.RunID, r.Info.Status = id, "FINISHED"
 		runs = append(runs, r)
