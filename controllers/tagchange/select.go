@@ -151,7 +151,7 @@ func (s *scope) selected(ctx context.Context) (runs []item, matched int, err err
 				runs = append(runs, item{run: run})
 			}
 		}
-		if more, err := pages.Turn(page); !more {
+		if more, err := pages.Turn(page.Next); !more {
 			return runs, matched, err
 		}
 	}

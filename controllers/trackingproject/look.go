@@ -231,7 +231,7 @@ func (c *Controller) pagesUntil(ctx context.Context, s *scope, query backend.Que
 		if take(page.Runs) {
 			return nil
 		}
-		if more, err := pages.Turn(page); !more {
+		if more, err := pages.Turn(page.Next); !more {
 			return err
 		}
 	}

@@ -21,7 +21,7 @@ func TestPages(t *testing.T) {
 			var p Pages
 			turned := 0
 			for _, next := range append(strings.Fields(tc.cursors), "") {
-				more, err := p.Turn(Page{Next: next})
+				more, err := p.Turn(next)
 				if err != nil {
 					if !tc.circle || !IsKind(err, Unavailable) {
 						t.Errorf("%v; %s", err, tc.reason)

@@ -231,7 +231,7 @@ func (b *Batcher) listAll(ctx context.Context, query backend.Query) ([]backend.R
 			return nil, err
 		}
 		runs = append(runs, page.Runs...)
-		if more, err := pages.Turn(page); !more {
+		if more, err := pages.Turn(page.Next); !more {
 			return runs, err
 		}
 	}

@@ -181,7 +181,7 @@ func (c *Client) experimentsByPrefix(ctx context.Context, prefix string) ([]stri
 				ids = append(ids, x.ID)
 			}
 		}
-		more, err := pages.Turn(backend.Page{Next: out.NextPageToken})
+		more, err := pages.Turn(out.NextPageToken)
 		if err != nil {
 			return nil, c.notMLflow(op, err)
 		}

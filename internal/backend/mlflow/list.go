@@ -219,7 +219,7 @@ func (c *Client) searchAll(ctx context.Context, experiments []string, s search) 
 		}
 		all.runs = append(all.runs, page.runs...)
 		all.next, all.at = page.next, earliest(all.at, page.at)
-		if more, err := pages.Turn(backend.Page{Next: page.next}); err != nil {
+		if more, err := pages.Turn(page.next); err != nil {
 			return searched{}, c.notMLflow(listOp, err)
 		} else if !more {
 			return all, nil

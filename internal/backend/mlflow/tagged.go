@@ -1,10 +1,8 @@
 package mlflow
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/runtag/runtag/internal/backend"
@@ -58,22 +56,20 @@ func (c *Client) listMerged(ctx context.Context, query backend.Query, filters []
 // fill reads on in a search until there is a run that was not given yet.
 func (c *Client) fill(ctx context.Context, m *merge, i int, experiments []string, s search) (at time.Time, err error) {
 	h := &m.heads[i]
-	for pages := (backend.Pages{}); h.due(); {
+	for pages := backend.PagesFrom(h.Token); h.due(); {
 		s.token = h.Token
 		page, err := c.searchTwice(ctx, experiments, s)
 		if err != nil {
 			return at, err
 		}
-		if _, err := pages.Turn(backend.Page{Next: page.next}); err != nil || page.next != "" && page.next == s.token {
-			return at, c.notMLflow(listOp, cmp.Or(err, errCircle))
+		if _, err := pages.Turn(page.next); err != nil {
+			return at, c.notMLflow(listOp, err)
 		}
 		at = earliest(at, page.at)
 		h.take(page)
 	}
 	return at, nil
 }
-
-var errCircle = errors.New("a page names itself as the next one")
 
 // merge makes one page of a list out of pages of searches that are in the same order.
 type merge struct {
