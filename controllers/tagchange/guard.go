@@ -65,21 +65,8 @@ func (c *Controller) guard(ctx context.Context, s *scope, run backend.Run) (bulk
 // trainingRuns are those of a run: in this namespace, and those in others that know its incarnation. They are shared with
 // the cache.
 func (c *Controller) trainingRuns(ctx context.Context, s *scope, run backend.Run) ([]*v1alpha1.TrainingRun, error) {
-	own, err := trainingrun.OfRun(ctx, c.Client, s.change.Namespace, s.project.Name, run.ID)
-	if err != nil {
-		return nil, err
-	}
-	elsewhere, err := trainingrun.OfIncarnation(ctx, c.Client, run.ID, run.UID)
-	if err != nil {
-		return nil, err
-	}
-	var found []*v1alpha1.TrainingRun
-	for _, object := range append(own, elsewhere...) {
-		if object.DeletionTimestamp.IsZero() && !slices.ContainsFunc(found, func(o *v1alpha1.TrainingRun) bool { return o.UID == object.UID }) {
-			found = append(found, object)
-		}
-	}
-	return found, nil
+	found, err := trainingrun.OfRunAnywhere(ctx, c.Client, s.change.Namespace, s.project.Name, run.ID, run)
+	return slices.DeleteFunc(found, func(o *v1alpha1.TrainingRun) bool { return !o.DeletionTimestamp.IsZero() }), err
 }
 
 // noteRemovals writes into the TrainingRuns of a run what is taken off it, so that an SDK that sends its old list does not

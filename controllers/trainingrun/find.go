@@ -3,10 +3,12 @@ package trainingrun
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
+	"github.com/runtag/runtag/internal/backend"
 )
 
 // Field indexes of TrainingRuns. Each value of an index costs some 700 bytes where it is of one object alone, so there is
@@ -62,6 +64,25 @@ func OfIncarnation(ctx context.Context, reader client.Reader, id, uid string) ([
 		return nil, nil
 	}
 	return find(ctx, reader, id, func(run *v1alpha1.TrainingRun) bool { return KnownRun(run).UID == uid })
+}
+
+// OfRunAnywhere lists those of OfRun, and those of OfIncarnation for what is known of the run, each once. They are shared
+// with the cache.
+func OfRunAnywhere(ctx context.Context, reader client.Reader, namespace, project, id string, known backend.Run) ([]*v1alpha1.TrainingRun, error) {
+	found, err := OfRun(ctx, reader, namespace, project, id)
+	if err != nil {
+		return nil, err
+	}
+	elsewhere, err := OfIncarnation(ctx, reader, known.ID, known.UID)
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range elsewhere {
+		if !slices.ContainsFunc(found, func(r *v1alpha1.TrainingRun) bool { return r.UID == run.UID }) {
+			found = append(found, run)
+		}
+	}
+	return found, nil
 }
 
 // find lists the TrainingRuns of runs with an id that are wanted, as the cache has them now.

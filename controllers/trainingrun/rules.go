@@ -87,7 +87,7 @@ func (c *Controller) ask(ctx context.Context, s *scope, all []*tagrule.Rule) ([]
 		}
 		asked = append(asked, a)
 	}
-	said.of = slices.Clip(slices.Clone(said.of))
+	said.of = fitted(said.of)
 	s.memory.verdicts = said
 	return asked, nil
 }

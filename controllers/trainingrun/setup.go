@@ -122,19 +122,14 @@ func (c *Controller) wake(ctx context.Context, obj client.Object, q workqueue.Ty
 // Concerned lists the other TrainingRuns that may have something to do when this one was edited or is gone: those of the
 // namespace that gave way to it, and those of all namespaces that keep on the run what it declares.
 func (c *Controller) Concerned(ctx context.Context, run *v1alpha1.TrainingRun) ([]types.NamespacedName, error) {
-	own, err := OfRun(ctx, c.Client, run.Namespace, run.Spec.ProjectRef.Name, RunID(run))
-	if err != nil {
-		return nil, err
-	}
-	known := KnownRun(run)
-	elsewhere, err := OfIncarnation(ctx, c.Client, known.ID, known.UID)
+	all, err := OfRunAnywhere(ctx, c.Client, run.Namespace, run.Spec.ProjectRef.Name, RunID(run), KnownRun(run))
 	if err != nil {
 		return nil, err
 	}
 	var concerned []types.NamespacedName
-	for _, same := range append(own, elsewhere...) {
-		if key := client.ObjectKeyFromObject(same); same.UID != run.UID && !slices.Contains(concerned, key) {
-			concerned = append(concerned, key)
+	for _, same := range all {
+		if same.UID != run.UID {
+			concerned = append(concerned, client.ObjectKeyFromObject(same))
 		}
 	}
 	return concerned, nil
