@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -171,7 +170,7 @@ func (s *stage) startManager(ctx context.Context) error {
 	if err := controlplane.WriteKubeconfig(s.dir+"/manager.kubeconfig", own); err != nil {
 		return err
 	}
-	probes, err := freeAddress(ctx)
+	probes, err := process.FreeAddress(ctx)
 	if err != nil {
 		return err
 	}
@@ -180,15 +179,6 @@ func (s *stage) startManager(ctx context.Context) error {
 		return err
 	}
 	return s.await(ctx, "the operator", func() error { return answers(ctx, "http://"+probes+"/readyz") })
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer func() { _ = listener.Close() }() // only its number is of use
-	return listener.Addr().String(), nil
 }
 
 func answers(ctx context.Context, url string) error {

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"golang.org/x/sync/errgroup"
@@ -21,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/internal/backend/wandb/wandbtest"
@@ -54,7 +52,6 @@ type cluster struct {
 
 // newCluster starts one; it goes with close.
 func newCluster(ctx context.Context, b *bench) (*cluster, error) {
-	log.SetLogger(logr.Discard()) // of our own clients; or there are lines about nobody having set one
 	s, err := stage.New(ctx, stage.Options{Log: func(format string, args ...any) { b.say("   "+format, args...) }})
 	if err != nil {
 		return nil, err

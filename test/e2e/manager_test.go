@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/runtag/runtag/internal/process"
 )
 
 // manager is a process of bin/manager under its own role.
@@ -82,10 +83,9 @@ func binary(name string) string {
 
 func freeAddress() string {
 	GinkgoHelper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := process.FreeAddress(context.Background())
 	Expect(err).NotTo(HaveOccurred())
-	defer func() { Expect(l.Close()).To(Succeed()) }() // Only its number is of use.
-	return l.Addr().String()
+	return address
 }
 
 // kill ends it at once, if it has not ended.

@@ -51,7 +51,7 @@ func (s *Stage) LaunchManager(ctx context.Context, flags ...string) (*Manager, e
 	m := &Manager{}
 	for _, address := range []*string{&m.metrics, &m.probes, &m.pprof} {
 		var err error
-		if *address, err = freeAddress(ctx); err != nil {
+		if *address, err = process.FreeAddress(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,8 +51,7 @@ type Options struct {
 	// Log gets what New does while that takes time; nil for none.
 	Log controlplane.Logf
 	// Nodes is how many simulated nodes there are, with scheduler and controller manager; see controlplane.Options.
-	Nodes      int
-	NodeLabels map[string]string
+	Nodes int
 }
 
 // New starts a cluster and installs CRDs, roles and the shipped rules.
@@ -70,7 +68,7 @@ func New(ctx context.Context, o Options) (*Stage, error) {
 	if err := errors.Join(clientgoscheme.AddToScheme(s.Scheme), v1alpha1.AddToScheme(s.Scheme)); err != nil {
 		return nil, err
 	}
-	s.Plane, err = controlplane.Start(ctx, controlplane.Options{Log: o.Log, Nodes: o.Nodes, NodeLabels: o.NodeLabels})
+	s.Plane, err = controlplane.Start(ctx, controlplane.Options{Log: o.Log, Nodes: o.Nodes})
 	if err == nil {
 		err = s.install(ctx)
 	}
@@ -163,13 +161,4 @@ func FindRoot() (string, error) {
 		return "", fmt.Errorf("%w: run make build first", err)
 	}
 	return dir, nil
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer func() { _ = listener.Close() }() // only its number is of use
-	return listener.Addr().String(), nil
 }
