@@ -1,7 +1,6 @@
 package trainingrun_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"strconv"
@@ -104,7 +103,7 @@ func TestWalk(t *testing.T) {
 		})
 	}
 	t.Run("at random", func(t *testing.T) {
-		setFlag(t, "rapid.checks", strconv.Itoa(walks))
+		controllerstest.SetRapidFlag(t, "rapid.checks", strconv.Itoa(walks))
 		done := 0
 		rapid.Check(t, func(rt *rapid.T) {
 			second, ending := rapid.SampledFrom(seconds).Draw(rt, "second object"), rapid.IntRange(asItIs, deleted).Draw(rt, "ending")
@@ -125,31 +124,6 @@ func TestWalk(t *testing.T) {
 func parseStep(t *testing.T, text string) step {
 	t.Helper()
 	s := step{tag: walkTags[0], n: 1}
-	fields := strings.Fields(text)
-	for i, into := range []any{&s.what, &s.who, &s.tag, &s.n} {
-		if i < len(fields) {
-			if _, err := fmt.Sscan(fields[i], into); err != nil {
-				t.Fatalf("step %q: %v", text, err)
-			}
-		}
-	}
+	controllerstest.ScanStep(t, text, &s.what, &s.who, &s.tag, &s.n)
 	return s
-}
-
-// setFlag sets a flag of rapid, which has no other way in, for this test.
-func setFlag(t *testing.T, name, value string) {
-	t.Helper()
-	f := flag.Lookup(name)
-	if f == nil {
-		t.Fatalf("rapid has no flag %s", name)
-	}
-	before := f.Value.String()
-	if err := f.Value.Set(value); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := f.Value.Set(before); err != nil {
-			t.Fatal(err)
-		}
-	})
 }

@@ -145,12 +145,7 @@ func TestLeaderStoppedBeforeItsCheck(t *testing.T) {
 		if writes > 0 {
 			t.Errorf("a leader that was stopped before its check wrote %d times after its lease had run out", writes)
 		}
-		p.next(t)
-		w.expectAll(t)
-		for i := range len(w.want) {
-			w.label(t, runID(i), "meanwhile", false)
-		}
-		w.expectAll(t)
+		p.carryOn(t, w)
 	}
 	record(t, "leaders stopped right before the check of their lease", stops)
 	record(t, "writes by them afterwards", late)
@@ -172,15 +167,21 @@ func TestLeaderStoppedAnywhere(t *testing.T) {
 			t.Errorf("a leader that was stopped wrote %d times after its lease had run out, which is more than the one request already begun", writes)
 		}
 		most = max(most, writes)
-		p.next(t)
-		w.expectAll(t)
-		for i := range len(w.want) {
-			w.label(t, runID(i), "meanwhile", false)
-		}
-		w.expectAll(t)
+		p.carryOn(t, w)
 	}
 	record(t, "leaders stopped at random points of their work", stops)
 	record(t, "most writes by one of them afterwards, of which one may have begun", most)
+}
+
+// carryOn makes the pair ready for the next stop, and expects that all is as it should be after the last one.
+func (p *pair) carryOn(t *testing.T, w *world) {
+	t.Helper()
+	p.next(t)
+	w.expectAll(t)
+	for i := range len(w.want) {
+		w.label(t, runID(i), "meanwhile", false)
+	}
+	w.expectAll(t)
 }
 
 // stopSomewhere edits runs and stops the leader at one of its requests, or a moment after it.

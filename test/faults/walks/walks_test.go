@@ -92,8 +92,8 @@ func atRandom(t *testing.T, suite *controllerstest.Suite) {
 			t.Fatalf("RUNTAG_WALKS is %q, want the number of walks: %v", text, err)
 		}
 	}
-	setFlag(t, "rapid.steps", strconv.Itoa(stepsPerWalk))
-	setFlag(t, "rapid.nofailfile", "true") // a failure is repeated by its seed
+	controllerstest.SetRapidFlag(t, "rapid.steps", strconv.Itoa(stepsPerWalk))
+	controllerstest.SetRapidFlag(t, "rapid.nofailfile", "true") // a failure is repeated by its seed
 	total, begun := &tally{}, &sync.Mutex{}
 	defer func() { total.record(t) }() // after the lanes, which this one waits for
 	if seed := flag.Lookup("rapid.seed").Value.String(); seed != "0" {
@@ -211,31 +211,6 @@ func (c *tally) record(t *testing.T) {
 func parseStep(t *testing.T, text string) step {
 	t.Helper()
 	s := step{tag: declarable[0]}
-	fields := strings.Fields(text)
-	for i, into := range []any{&s.what, &s.who, &s.tag, &s.n} {
-		if i < len(fields) {
-			if _, err := fmt.Sscan(fields[i], into); err != nil {
-				t.Fatalf("step %q: %v", text, err)
-			}
-		}
-	}
+	controllerstest.ScanStep(t, text, &s.what, &s.who, &s.tag, &s.n)
 	return s
-}
-
-// setFlag sets a flag of rapid, which has no other way in, for this test.
-func setFlag(t *testing.T, name, value string) {
-	t.Helper()
-	f := flag.Lookup(name)
-	if f == nil {
-		t.Fatalf("rapid has no flag %s", name)
-	}
-	before := f.Value.String()
-	if err := f.Value.Set(value); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := f.Value.Set(before); err != nil {
-			t.Fatal(err)
-		}
-	})
 }
