@@ -36,6 +36,8 @@ endif
 GOTEST = $(TESTENV) go test -json -p 2 -timeout 30m $(RACE)
 # Go does not see that a test runs bin/*, so a result in its cache may be that of another manager.
 ANEW := -count=1
+# The race detector allocates for itself, so what counts allocations and bytes runs once more without it.
+COUNTS = $(if $(RACE),$(if $(ARGS),,go test -json $(ANEW) ./test/bench/gate -run 'TestHeap|TestAllocations|TestUnchangedIsFree';))
 SUMMARY := go run ./hack/testsummary
 
 .PHONY: help demo build run install uninstall deploy undeploy test unit e2e bench cover fuzz soak verify generate manifests docs fmt lint tidy vulncheck prepare clean
@@ -75,7 +77,7 @@ prepare: build ## Get what the tests need, once: a control plane, what simulates
 
 test: prepare ## Run all tests, with the race detector where there is a C compiler.
 	@echo '$(if $(RACE),with the race detector,no C compiler: without the race detector)'
-	@$(GOTEST) $(ANEW) ./... $(ARGS) | $(SUMMARY)
+	@{ $(GOTEST) $(ANEW) ./... $(ARGS); $(COUNTS) } | $(SUMMARY)
 
 unit: ## Run the tests that need neither control plane nor Python.
 	@$(GOTEST) -short $$(go list ./... | grep -Ev '/(api|cmd|controllers|test|internal/(backend/mlflow|controlplane|pyenv))(/|$$)') | $(SUMMARY)
