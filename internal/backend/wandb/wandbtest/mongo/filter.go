@@ -156,7 +156,19 @@ func membership(name string, operand any) (test, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s needs a list", name)
 	}
+	words := make(map[string]bool, len(list)) // a list by id has as many as a page
+	for _, item := range list {
+		if word, ok := item.(string); ok {
+			words[word] = true
+		}
+	}
 	one := func(have any) bool {
+		if eachOf(have, func(item any) bool { word, ok := item.(string); return ok && words[word] }) {
+			return true
+		}
+		if _, ok := have.(string); ok && len(words) == len(list) {
+			return false
+		}
 		return slices.ContainsFunc(list, func(item any) bool { return equal(have, item) })
 	}
 	switch name {
