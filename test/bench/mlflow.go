@@ -41,20 +41,17 @@ func mlflowTags(ctx context.Context, b *bench) (row report.Row, err error) {
 				report.Figure{What: fmt.Sprintf("requests at %s, %s", latency, r.name), Value: float64(r.requests)},
 			)
 		}
-		row.Figures = append(row.Figures, report.Figure{
-			What: fmt.Sprintf("the edits of %d labels alone at %s, %d at once", m.n, latency, editors), Value: results.edits, Unit: "s",
-			Own: results.edits, Whose: "API server",
-		})
+		row.Figures = append(row.Figures, results.limits.figures(fmt.Sprintf("%d labels by %d clients at %s", m.n, editors, latency))...)
+		row.Profiles = append(row.Profiles, results.limits.profile)
 		row.Plots = append(row.Plots, results.plot(m.n, latency))
 	}
 	row.Notes = []string{fmt.Sprintf("The loop is `MlflowClient.set_tag` with MLflow as pinned, its start not counted. The server's limit is what %d HTTP "+
 		"clients reach that post to runs/set-tag and do nothing else; it is measured before each of runtag's ways. The server is MLflow's own "+
 		"with one worker and SQLite, on the same machine as everything else. MLflow's time is that in which at least one request was with it, behind "+
 		"the proxy. At 50 ms the target is 8 times what the loop does or 90 %% of the server's limit, whichever is lower.", rawClients)}
-	row.Notes = append(row.Notes, "Where the target is missed: the raw clients know that the tag is not there, and only write. runtag first lists the runs "+
-		"and reads each batch right before it is written, to keep a value that it replaces and to leave alone what changed; MLflow takes one to two "+
-		"milliseconds a run for each of the two. Labels share two processors between the API server, which has four writes a run, and MLflow, "+
-		"whose one worker needs one of them whole.")
+	row.Notes = append(row.Notes, "Labels are bound by the API server, as in row 1: the edits alone take it about as long as the raw clients take for all, "+
+		"since it shares the processors with MLflow, whose one worker needs one of them whole, and it has to take a second write before each tag "+
+		"(see the profiles). A TagChange needs no writes for each run.")
 	return row, nil
 }
 
@@ -145,8 +142,7 @@ type mlflowResult struct {
 
 type mlflowResults struct {
 	loop, labelsLimit, labels, changeLimit, change mlflowResult
-	// edits is how many seconds the edits of the labels took alone.
-	edits float64
+	limits                                         labelling
 }
 
 func (r *mlflowResults) all() []mlflowResult {
@@ -193,7 +189,7 @@ func (m *mlflowContest) compete(ctx context.Context, latency time.Duration) (*ml
 		{&r.loop, "by a loop with MlflowClient", m.loop},
 		{&r.labelsLimit, "the server's limit before labels", m.limit},
 		{&r.labels, "by labels", func(ctx context.Context, tag string, result *mlflowResult) error {
-			r.edits, err = m.byLabels(ctx, tag, result)
+			r.limits, err = m.byLabels(ctx, tag, at, result)
 			return err
 		}},
 		{&r.changeLimit, "the server's limit before the TagChange", m.limit},
@@ -282,17 +278,17 @@ func (m *mlflowContest) setTag(ctx context.Context, bare *http.Client, run, tag 
 	return drain(bare.Do(request))
 }
 
-func (m *mlflowContest) byLabels(ctx context.Context, tag string, result *mlflowResult) (edits float64, err error) {
+// byLabels tells what limits it, too.
+func (m *mlflowContest) byLabels(ctx context.Context, tag, at string, result *mlflowResult) (labelling, error) {
 	began := time.Now()
 	stop := m.b.profile(ctx, m.manager, "mlflow-labels-"+tag, 3*time.Second)
-	ended := make(chan error, 1)
-	go func() {
-		var err error
-		edits, err = m.label(ctx, tag, m.ids)
-		ended <- err
-	}()
-	err = m.follow(ctx, result, began)
-	return edits, errors.Join(err, <-ended, stop())
+	limits, err := m.watchLabelling(ctx, m.b, fmt.Sprintf("The API server in %d s of the labels at %s", profileSeconds, at),
+		func() (float64, error) { return m.label(ctx, tag, m.ids) },
+		func() (float64, error) {
+			err := m.follow(ctx, result, began)
+			return result.seconds, err
+		})
+	return limits, errors.Join(err, stop())
 }
 
 func (m *mlflowContest) byChange(ctx context.Context, tag string, result *mlflowResult) error {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"golang.org/x/sync/errgroup"
@@ -202,8 +203,8 @@ func each(ctx context.Context, n, atOnce int, do func(ctx context.Context, i int
 	return group.Wait()
 }
 
-// writes is how many writes the API server has seen, by resource with subresource. Leases of its own are left out.
-func (c *cluster) writes(ctx context.Context) (map[string]float64, error) {
+// apiServer reads the metrics of the API server.
+func (c *cluster) apiServer(ctx context.Context) (map[string]*dto.MetricFamily, error) {
 	body, err := c.raw.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the API server's metrics: %w", err)
@@ -212,6 +213,15 @@ func (c *cluster) writes(ctx context.Context) (map[string]float64, error) {
 	families, err := parser.TextToMetricFamilies(strings.NewReader(string(body)))
 	if err != nil {
 		return nil, fmt.Errorf("read the API server's metrics: %w", err)
+	}
+	return families, nil
+}
+
+// writes is how many writes the API server has seen, by resource with subresource. Leases of its own are left out.
+func (c *cluster) writes(ctx context.Context) (map[string]float64, error) {
+	families, err := c.apiServer(ctx)
+	if err != nil {
+		return nil, err
 	}
 	seen := map[string]float64{}
 	for _, metric := range families["apiserver_request_total"].GetMetric() {
@@ -254,13 +264,4 @@ func counts(by map[string]float64) string {
 		parts = append(parts, fmt.Sprintf("%s %.0f", name, by[name]))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// cpu is the processor time that the manager has used so far, in seconds; 0 if there is none.
-func (c *cluster) cpu(ctx context.Context) (float64, error) {
-	if c.manager == nil {
-		return 0, nil
-	}
-	metrics, err := c.manager.Metrics(ctx)
-	return metrics.Sum("process_cpu_seconds_total", nil), err
 }

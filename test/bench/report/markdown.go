@@ -79,6 +79,9 @@ func section(w *strings.Builder, row Row, plots string) {
 	for _, p := range row.Plots {
 		fmt.Fprintf(w, "![%s](%s/%s.svg)\n\n", p.Title, plots, p.File)
 	}
+	for _, p := range row.Profiles {
+		fmt.Fprintf(w, "<details><summary>%s</summary>\n\n```\n%s\n```\n\n</details>\n\n", p.Title, p.Text)
+	}
 	fmt.Fprintf(w, "Took %s", quantity(row.Seconds, "s"))
 	if row.Commit != "" {
 		fmt.Fprintf(w, " at commit %s", row.Commit)

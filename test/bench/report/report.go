@@ -29,6 +29,8 @@ type Row struct {
 	// Figures are told beside them and judged by nobody, such as times.
 	Figures []Figure `json:"figures,omitempty"`
 	Plots   []Plot   `json:"plots,omitempty"`
+	// Profiles say what the time is spent on where that is not in our hands.
+	Profiles []Profile `json:"profiles,omitempty"`
 	// Notes say in sentences what a reader has to know, such as why a target can't be reached.
 	Notes []string `json:"notes,omitempty"`
 	// Seconds that it took.
@@ -92,6 +94,13 @@ type Plot struct {
 	Lines []Line `json:"lines,omitempty"`
 	// Samples make a histogram.
 	Samples []float64 `json:"samples,omitempty"`
+}
+
+// Profile is where a process spent its processor time.
+type Profile struct {
+	Title string `json:"title"`
+	// Text is the table that `go tool pprof -top -cum` makes of it.
+	Text string `json:"text"`
 }
 
 // Line is a series of points.

@@ -136,7 +136,7 @@ func TestMarkdown(t *testing.T) {
 					{What: "requests", Value: 23},
 				},
 				Plots: []report.Plot{{File: "tags", Title: "Time"}},
-				Notes: []string{"Why it is missed."},
+				Notes: []string{"Why it is missed."}, Profiles: []report.Profile{{Title: "The server", Text: "1s 100%  main.main"}},
 			},
 			{Number: 2, Name: "Never begun", Error: "no server:\n```"},
 		},
