@@ -107,6 +107,9 @@ func (c *cluster) addTrainingRuns(ctx context.Context, project string, ids []str
 		return err
 	}
 	return stage.AwaitFor(ctx, "TrainingRuns of project "+project+" in sync", contestTime, func(ctx context.Context) error {
+		if err := c.busy(ctx); err != nil {
+			return err
+		}
 		var list v1alpha1.TrainingRunList
 		if err := c.Admin.List(ctx, &list, client.InNamespace(project)); err != nil {
 			return err

@@ -107,6 +107,9 @@ func (c *cluster) addTagged(ctx context.Context, project string, first, beyond i
 		return err
 	}
 	return stage.AwaitFor(ctx, "TrainingRuns in sync", 15*time.Minute, func(ctx context.Context) error {
+		if err := c.busy(ctx); err != nil {
+			return err
+		}
 		var list v1alpha1.TrainingRunList
 		if err := c.Admin.List(ctx, &list, client.InNamespace(project)); err != nil {
 			return err

@@ -226,6 +226,15 @@ func (c *crowd) settle(ctx context.Context, done func(context.Context) error) (t
 	return last, err
 }
 
+// busy is an error while the manager has something to do, so that not all objects are read again and again meanwhile.
+func (c *cluster) busy(ctx context.Context) error {
+	metrics, err := c.manager.Metrics(ctx)
+	if err == nil && !idle(metrics) {
+		err = pause(ctx, "the manager has something to do")
+	}
+	return err
+}
+
 // idle says whether nothing is queued or worked on.
 func idle(metrics stage.Metrics) bool {
 	return metrics.Sum("workqueue_depth", nil)+metrics.Sum("controller_runtime_active_workers", nil) == 0
