@@ -11,6 +11,7 @@ import (
 	"github.com/runtag/runtag/api/v1alpha1"
 	"github.com/runtag/runtag/controllers/tagrule"
 	"github.com/runtag/runtag/internal/backend"
+	"github.com/runtag/runtag/internal/rules"
 	"github.com/runtag/runtag/internal/tags"
 )
 
@@ -38,7 +39,7 @@ func TestWhatIsRememberedIsSmall(t *testing.T) {
 		m.sent, m.unsettled, m.edit = "1", true, edit
 		s.take([]outcome{{sent: "1", at: now, result: backend.Result{Edit: edit, Sent: true}}})
 		for _, rule := range three {
-			m.verdicts.of = append(m.verdicts.of, verdict{rule, &plainFalse})
+			m.verdicts.of = append(m.verdicts.of, verdict{rule, plain(&rules.Verdict{Outcome: rules.NoInput, Why: fmt.Sprintf("rule %s was shown no pods", rule.UID)})})
 		}
 		m.attempt, m.podsAt = 1, now
 	}

@@ -31,9 +31,6 @@ type verdict struct {
 	said *rules.Verdict
 }
 
-// plainFalse is what most rules say of most runs.
-var plainFalse = rules.Verdict{Outcome: rules.False}
-
 // askRules finds out which tags rules give to the run. Facts that rules found stay when the object goes.
 func (c *Controller) askRules(ctx context.Context, s *scope) (bool, error) {
 	facts := s.knownFacts()
@@ -102,11 +99,23 @@ func (s *scope) verdictOf(rule *tagrule.Rule, in *rules.Input, hash uint64) *rul
 		}
 	}
 	v := rule.Program.Eval(*in)
-	if v.Outcome == rules.False && v.Why == "" {
-		return &plainFalse
-	}
 	v.Tags = s.canonical(v.Tags)
-	return &v
+	return plain(&v)
+}
+
+// plain gives the same memory to equal verdicts that rest on no evidence, as most rules give for most runs.
+func plain(v *rules.Verdict) *rules.Verdict {
+	if v.Evidence != "" || v.Source != "" || len(v.Sources)+len(v.Tags)+len(v.Invalid) > 0 {
+		return v
+	}
+	shared.Lock()
+	defer shared.Unlock()
+	sum := shared.Sum("verdict", strconv.Itoa(int(v.Outcome)), v.Why)
+	if same, ok := shared.Find(sum).(*rules.Verdict); ok && same.Outcome == v.Outcome && same.Why == v.Why {
+		return same
+	}
+	shared.Keep(sum, v)
+	return v
 }
 
 // named gives a rule whose tags have the names that this tracker gives them.
