@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -47,8 +48,9 @@ type cluster struct {
 	raw     *kubernetes.Clientset
 	began   time.Time
 
-	mu   sync.Mutex
-	sent int // requests that the manager sent to the tracker
+	mu     sync.Mutex
+	sent   int           // requests that the manager sent to the tracker
+	served time.Duration // time of the tracker for all requests together
 }
 
 // newCluster starts one; it goes with close.
@@ -59,7 +61,7 @@ func newCluster(ctx context.Context, b *bench) (*cluster, error) {
 	}
 	c := &cluster{Stage: s, began: time.Now()}
 	c.tracker = wandbtest.New(wandbtest.WithAPIKey(trackerKey), wandbtest.WithHeartbeatTimeout(0), wandbtest.OnRequest(c.note))
-	c.server = httptest.NewServer(c.tracker)
+	c.server = httptest.NewServer(http.HandlerFunc(c.serve))
 	if c.raw, err = kubernetes.NewForConfig(s.Plane.RESTConfig()); err != nil {
 		return nil, errors.Join(err, c.close(ctx))
 	}
@@ -79,6 +81,22 @@ func (c *cluster) note(r wandbtest.Request) {
 		c.sent++
 		c.mu.Unlock()
 	}
+}
+
+// serve lets the tracker answer, and counts the time that it takes for that.
+func (c *cluster) serve(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	c.tracker.ServeHTTP(w, r)
+	c.mu.Lock()
+	c.served += time.Since(began)
+	c.mu.Unlock()
+}
+
+// trackerSeconds is the time that the tracker took for all requests so far.
+func (c *cluster) trackerSeconds() float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.served.Seconds()
 }
 
 // requests is how many the manager has sent to the tracker so far.
