@@ -59,7 +59,7 @@ func (p *AddressPolicy) allow(value string) error {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return p.allowPrefix(single(addr.WithZone("").Unmap()), port)
 	}
-	if host == "" { // the final dot was all there was
+	if slices.Contains(strings.Split(host, "."), "") { // dots and nothing between them
 		return fmt.Errorf("%q names no host", value)
 	}
 	p.hosts = append(p.hosts, allowedHost{host: host, port: port})
