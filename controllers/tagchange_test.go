@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/runtag/runtag/api/v1alpha1"
@@ -345,6 +346,23 @@ var _ = Describe("A TagChange", func() {
 		h.Tracker.SetFaults(wandbtest.Faults{})
 		h.Step(2 * time.Minute)
 		h.ExpectReady(change, v1alpha1.ReasonChanged, "150 of 150")
+	})
+
+	It("uses the name of a ConfigMap that a deleted one of its own name has left to be collected", func() {
+		runs(150, "debug")
+		left := &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Name: "fix-undo-000", OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: v1alpha1.GroupVersion.String(), Kind: "TagChange", Name: "fix", UID: "deleted", Controller: ptr.To(true),
+			}}},
+			Data: map[string]string{"runs": "old"},
+		}
+		Expect(h.Admin.Create(GinkgoT().Context(), left)).To(Succeed())
+		change := bulkChange("fix", "debug", removes("debug"))
+		apply(change)
+		h.ExpectReady(change, v1alpha1.ReasonChanged, "150 of 150")
+		Expect(configMap("fix-undo-000")).NotTo(ContainSubstring("old"))
+		Expect(h.Admin.Get(GinkgoT().Context(), client.ObjectKeyFromObject(left), left)).To(Succeed())
+		Expect(metav1.IsControlledBy(left, change)).To(BeTrue(), "the garbage collector leaves it alone")
 	})
 
 	DescribeTable("waits, and says so, while a ConfigMap of somebody else has the name of its own", func(name, done string, edits ...func(*v1alpha1.TagChangeSpec)) {

@@ -51,7 +51,13 @@ func (c *Controller) putPage(ctx context.Context, s *scope, p *page, text string
 			return fmt.Errorf("get ConfigMap %s: %w", p.name, err)
 		}
 		if !metav1.IsControlledBy(there, s.change) {
-			return &takenError{configMap: p.name, change: s.key()}
+			left, err := c.leftBehind(ctx, s, there)
+			if err != nil {
+				return err
+			}
+			if !left {
+				return &takenError{configMap: p.name, change: s.key()}
+			}
 		}
 		m.ResourceVersion = there.ResourceVersion
 		err = c.Client.Update(ctx, m, client.DisableReadYourWritesConsistency)
@@ -60,6 +66,20 @@ func (c *Controller) putPage(ctx context.Context, s *scope, p *page, text string
 		return fmt.Errorf("write ConfigMap %s: %w", p.name, err)
 	}
 	return nil
+}
+
+// leftBehind says whether a ConfigMap is of a TagChange of the same name that was deleted, and is going to be collected. The
+// cache may be old, and ours the one that was deleted.
+func (c *Controller) leftBehind(ctx context.Context, s *scope, m *corev1.ConfigMap) (bool, error) {
+	owner := metav1.GetControllerOf(m)
+	if owner == nil || owner.Kind != "TagChange" || owner.APIVersion != v1alpha1.GroupVersion.String() || owner.Name != s.change.Name {
+		return false, nil
+	}
+	now := &v1alpha1.TagChange{}
+	if err := c.Live.Get(ctx, s.key(), now); err != nil {
+		return false, fmt.Errorf("get TagChange %s: %w", s.key(), err)
+	}
+	return now.UID == s.change.UID, nil
 }
 
 // writeDown adds what is going to be done to the ConfigMaps of status.undo, and takes out what came to nothing.
