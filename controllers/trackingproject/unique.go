@@ -74,6 +74,8 @@ func (c *Controller) carryOut(s *scope, name string, decision unique.Decision, c
 	for _, run := range carriers {
 		if slices.Contains(decision.Remove, run.ID) {
 			c.takeUniqueOff(s, name, run)
+		} else { // what was decided before may wait to be sent yet
+			s.tracker.Queue().Cancel(removalKey(name, run.ID))
 		}
 	}
 }
@@ -268,13 +270,16 @@ func (c *Controller) kept(ctx context.Context, s *scope, runs []backend.Run) (ma
 	return kept, nil
 }
 
+// removalKey names the removal of a tag from a run in the project's queue.
+func removalKey(name, run string) string { return "unique/" + name + "/" + run }
+
 // errMoved is the answer to a run that no longer carries the tag.
 var errMoved = errors.New("the run does not carry the tag any more")
 
 // takeUniqueOff has the tag taken off one run, now that another one has it or nobody wants it any more.
 func (c *Controller) takeUniqueOff(s *scope, name string, run backend.Run) {
 	tracker, d, key, namespace := s.tracker, s.tracker.Backend().Dialect(), s.key(), s.project.Namespace
-	tracker.Queue().Change("unique/"+name+"/"+run.ID, backend.PriorityEdit, backend.Change{
+	tracker.Queue().Change(removalKey(name, run.ID), backend.PriorityEdit, backend.Change{
 		Run: run,
 		Decide: func(now backend.Run) (tags.Edit, error) {
 			tag, err := d.Parse(name)

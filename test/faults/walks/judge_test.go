@@ -46,7 +46,7 @@ func (w *world) judgeUnique(from string) {
 		w.problem("the unique tag is taken off run %s, and nobody ever declared it", from)
 	}
 	for _, id := range runIDs {
-		if run, ok := w.tracked(id); ok && id != from && slices.Contains(run.Tags, unique) {
+		if id != from && w.carriesUnique(id) {
 			return
 		}
 	}

@@ -34,6 +34,7 @@ func (w *world) onTracker(s step) bool {
 		tag = []string{foreign, unique, "x", "m"}[(s.who+len(w.script))%4]
 	}
 	var err error
+	carried := w.carriesUnique(id)
 	switch s.what {
 	case "page+":
 		err = w.h.Tracker.EditTags(path, []string{tag}, nil)
@@ -64,8 +65,18 @@ func (w *world) onTracker(s step) bool {
 	if err != nil {
 		w.fail("%s: %v", s, err)
 	}
+	if carried && !w.carriesUnique(id) { // what the operator has seen there is gone, and it can't know yet
+		w.mu.Lock()
+		w.loose = true
+		w.mu.Unlock()
+	}
 	w.seeForeign()
 	return true
+}
+
+func (w *world) carriesUnique(id string) bool {
+	run, there := w.tracked(id)
+	return there && slices.Contains(run.Tags, unique)
 }
 
 // makeRun makes a run, and forgets what was true of the one that had the id before; what the operator may not have seen

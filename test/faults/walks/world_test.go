@@ -75,7 +75,8 @@ type world struct {
 	problems []string
 	named    map[string]map[string]bool // by run: what people here named since it is there
 	put      map[string]map[string]bool // by run: on it by us for a TrainingRun, and by nobody else since
-	// loose says that nobody declared the unique tag at some moment that the cache may show yet.
+	// loose says that nobody declared the unique tag at some moment that the cache may show yet, or that somebody else took
+	// it off a run.
 	loose bool
 	// claimed says that somebody declared it once.
 	claimed bool
