@@ -119,7 +119,7 @@ func (w *real) comeAndGo() {
 		{What: "projects that came and went", Value: float64(count)},
 		{What: "goroutines before they came", Value: float64(before)},
 		{What: "goroutines while they were there", Value: float64(most)},
-		{What: "goroutines once they were gone", Value: float64(after)},
+		{What: "goroutines once they were gone, with one each for the queues of the projects, which stay for 15 minutes", Value: float64(after)},
 	} {
 		fact.Part = part
 		facts.Record(w.t, fact)
