@@ -298,10 +298,14 @@ func (w *world) sample() sample {
 	return sample{heap: heap, goroutines: m.Sum("go_goroutines", nil), files: m.Sum("process_open_fds", nil)}
 }
 
+// retried is when a change is tried again that kept failing while the tracker did not work: after 5 minutes, and some more
+// for what follows from it.
+const retried = 7 * time.Minute
+
 // expectWorking waits until what is declared is on every run of the projects, now that the tracker works.
 func (w *world) expectWorking() {
 	w.tracker.SetFaults(wandbtest.Faults{})
-	w.must("wait for the tags", stage.Await(w.t.Context(), "the tags", func(ctx context.Context) error {
+	w.must("wait for the tags", stage.AwaitFor(w.t.Context(), "the tags", retried, func(ctx context.Context) error {
 		for _, name := range w.names {
 			var list v1alpha1.TrainingRunList
 			if err := w.stage.Admin.List(ctx, &list, client.InNamespace(name)); err != nil {
